@@ -8,6 +8,7 @@ import random
 import re
 import runpy
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -247,6 +248,22 @@ def test_milvus_lite_finds_the_same(world, tmp_path, monkeypatch):
         (tmp_path / "dump.json").write_text(json.dumps({"data": [dict(row) for row in rows]}), encoding="utf-8")
     finally:
         client.close()
+    load, search_once = (export / "README.md").read_text().split("```sh\n")[1].split("```")[0].splitlines()[1:]
+    environment = {
+        **os.environ,
+        "URI": str(tmp_path / "other.db"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+    }
+    shown = subprocess.run(
+        ["bash", "-euc", f"{load}\n{load}\n{search_once}"],
+        cwd=export,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown.count("'distance'") == 10  # loaded again, with no document twice
+    assert len(set(re.findall(r"'docid': '([^']+)', 'distance'", shown))) == 10
     import_collection("milvus", tmp_path / "dump.json", tmp_path / "back", vocabulary=export)
     assert same(world.documents, tmp_path / "back")
 

@@ -27,12 +27,15 @@ schema.add_field("docid", DataType.VARCHAR, is_primary=True, max_length={longest
 schema.add_field("impacts", DataType.SPARSE_FLOAT_VECTOR)
 {more}index = client.prepare_index_params()
 index.add_index("impacts", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
-client.create_collection("{name}", schema=schema, index_params=index)
+is_new = not client.has_collection("{name}")
+if is_new:
+    client.create_collection("{name}", schema=schema, index_params=index)
+write = client.insert if is_new else client.upsert  # after a load that was interrupted
 for piece in sorted(pathlib.Path(__file__).parent.glob("documents-*.json")):
     rows = json.loads(piece.read_text(encoding="utf-8"))["rows"]
     for row in rows:
         row["impacts"] = {{int(term_id): float(impact) for term_id, impact in row["impacts"].items()}}
-    client.insert("{name}", rows)
+    write("{name}", rows)
 client.close()
 '''
 
@@ -73,7 +76,7 @@ class Milvus:
 ```sh
 pip install 'pymilvus[milvus-lite]'
 python load.py "$URI"
-python -c "import sys; from pymilvus import MilvusClient; print(MilvusClient(sys.argv[1]).search('{name}', data=[{query}], anns_field='impacts', limit=10, output_fields=['docid']))" "$URI"
+python -c "import sys; from pymilvus import MilvusClient; client = MilvusClient(sys.argv[1]); client.load_collection('{name}'); print(client.search('{name}', data=[{query}], anns_field='impacts', limit=10, output_fields=['docid']))" "$URI"
 ```
 
 A vector is `{{term id: impact}}`; `documents-*.json` are also what Milvus's bulk import reads. Scores are integers, exact below 2²⁴.
