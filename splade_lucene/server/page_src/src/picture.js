@@ -7,6 +7,7 @@ const COLOURS = { own: "#2860c4", mine: "#2f7d4f", added: "#b4560b", text: "#161
 const WIDTH = 900;
 const EDGE = 24;
 const HEAD = 64;
+const NOT_IN_XML = /[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g;
 
 /** A ranking: titles, bars of terms, scores. */
 export function rankingPicture(state, answer, kinds) {
@@ -123,7 +124,7 @@ function element(name, attributes) {
 
 function words(text, attributes) {
   const made = element("text", { fill: COLOURS.text, ...attributes });
-  made.textContent = text;
+  made.textContent = text.toWellFormed().replace(NOT_IN_XML, "\ufffd");
   return made;
 }
 
