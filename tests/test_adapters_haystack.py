@@ -98,6 +98,19 @@ def test_it_is_written_to_yaml_and_read_again(index_dir):
     assert (again.filters, again.query_encoder) == ("year > 2020", "some/checkpoint")
 
 
+def test_attributes_that_are_changed_later_take_effect(retriever):
+    found = ids(retriever.run("cat"))
+    retriever.top_k = 1
+    assert (retriever.top_k, ids(retriever.run("cat"))) == (1, found[:1])
+    retriever.filters = field("meta.lang", "==", "de")
+    assert ids(retriever.run("cat")) == ["d2"]
+    with pytest.raises(QueryError, match="top_k must be an integer of at least 1, got 0"):
+        retriever.top_k = 0
+    with pytest.raises(QueryError, match="the operator is unknown"):
+        retriever.filters = field("lang", "~", "de")
+    assert ids(retriever.run("cat")) == ["d2"]
+
+
 def test_objects_that_no_file_can_name_are_refused(retriever, index_dir):
     with pytest.raises(InputError, match="an open searcher or query encoder cannot be written to a file"):
         retriever.to_dict()

@@ -18,6 +18,7 @@ from splade_lucene.errors import InputError, QueryError
 from splade_lucene.fields.expression import Filter, where
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.search.approximation import Approximation
+from splade_lucene.search.checks import check_k
 from splade_lucene.search.hybrid import HybridFusion
 from splade_lucene.search.searcher import DocumentFilter
 
@@ -54,12 +55,30 @@ class SpladeRetriever:
         self, index: Any, filters: Any = None, top_k: int = HITS_SHOWN, *, hybrid: HybridFusion | bool = False,
         approximation: Approximation | None = None, query_encoder: Any = None, with_text: bool = True,
     ) -> None:  # fmt: skip
-        self.filters, self.hybrid, self.approximation = filters, hybrid, approximation
+        self._filters, self.hybrid, self.approximation = filters, hybrid, approximation
         self.query_encoder = query_encoder
         self._retrieval = Retrieval(
-            index, k=top_k, filter=_filter_of(filters), hybrid=hybrid, approximation=approximation,
+            index, k=check_k(top_k, "top_k"), filter=_filter_of(filters), hybrid=hybrid, approximation=approximation,
             query_encoder=query_encoder, with_text=with_text,
         )  # fmt: skip
+
+    @property
+    def top_k(self) -> int:
+        """Maximum number of documents."""
+        return self._retrieval.k
+
+    @top_k.setter
+    def top_k(self, top_k: int) -> None:
+        self._retrieval.k = check_k(top_k, "top_k")
+
+    @property
+    def filters(self) -> Any:
+        """What restricts the documents."""
+        return self._filters
+
+    @filters.setter
+    def filters(self, filters: Any) -> None:
+        self._retrieval.filter, self._filters = _filter_of(filters), filters
 
     def warm_up(self) -> None:
         """Opens the index, as pipelines do before their first run."""
@@ -112,7 +131,7 @@ class SpladeRetriever:
             self,
             index=index.paths,
             filters=str(self.filters) if isinstance(self.filters, Filter) else self.filters,
-            top_k=self._retrieval.k,
+            top_k=self.top_k,
             hybrid=asdict(self.hybrid) if isinstance(self.hybrid, HybridFusion) else self.hybrid,
             approximation=asdict(self.approximation) if self.approximation else None,
             query_encoder=self.query_encoder,
