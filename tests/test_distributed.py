@@ -600,6 +600,20 @@ def test_a_server_that_is_not_ray_is_named(corpus, tiny_encoder, tmp_path, monke
             encode(corpus, tmp_path / "out", tiny_encoder, RayCluster(address))
 
 
+def test_a_machine_without_a_cluster_is_told_our_remedy_only(monkeypatch):
+    import ray
+
+    def init(**_: Any) -> None:
+        raise ConnectionError(
+            "Could not find any running Ray instance. Please specify the one by the `--address` flag."
+        )
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(InputError, match=r"at 'auto' \(Could not find any running Ray instance\)\. Start one with"):
+        with RayCluster("auto").connected():
+            pass
+
+
 def test_an_address_without_a_cluster_is_named(corpus, tiny_encoder, tmp_path):
     address = f"127.0.0.1:{free_port()}"
     for wrong, message in ((address, f"no Ray cluster answers at {address}"), ("head", "is not HOST:PORT")):

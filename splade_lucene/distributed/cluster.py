@@ -120,9 +120,8 @@ class RayCluster:
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"cannot use the Ray cluster at {self.address!r} ({first_line(error)})", remedy=_REMEDY
-            ) from error
+            reason = first_line(error).partition(". Please")[0]  # Ray's remedies name options of its own
+            raise InputError(f"cannot use the Ray cluster at {self.address!r} ({reason})", remedy=_REMEDY) from error
 
 
 _DEAD_NODE = object()
