@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _BATCHES = 4
 _SCALES = np.geomspace(1e-3, 10, 81)
+_COARSE_STEP = 8
 _UNTRAINED_SCALE = 0.1
 _IMPROVEMENT = 0.99  # relative to the loss of uninformative scores
 
@@ -46,7 +47,13 @@ def calibrate_scale(trainer: Any, student: Student, ranking: RankingLoss) -> flo
         found = [ranking.losses(embeddings, labels) for embeddings, labels in batches]
         return sum(float(loss) for losses in found for loss in losses.values())
 
-    losses = [loss_of(float(scale)) for scale in _SCALES]
-    best = float(_SCALES[int(np.argmin(losses))]) if min(losses) < _IMPROVEMENT * losses[0] else _UNTRAINED_SCALE
-    student.scale.set(best)
-    return best
+    # All losses are convex in the scale, so the smallest one is next to the smallest of some.
+    losses = {number: loss_of(float(_SCALES[number])) for number in range(0, len(_SCALES), _COARSE_STEP)}
+    near = min(losses, key=lambda number: (losses[number], number))
+    for number in range(max(0, near - _COARSE_STEP + 1), min(len(_SCALES), near + _COARSE_STEP)):
+        if number not in losses:
+            losses[number] = loss_of(float(_SCALES[number]))
+    best = min(losses, key=lambda number: (losses[number], number))
+    scale = float(_SCALES[best]) if losses[best] < _IMPROVEMENT * losses[0] else _UNTRAINED_SCALE
+    student.scale.set(scale)
+    return scale
