@@ -10,7 +10,9 @@ import runpy
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,28 @@ def test_the_command_searches_qdrant(qdrant, tmp_path):
     run_well("search", "--index", index, *asked, "--output", tmp_path / "ours")
     assert (tmp_path / "theirs").read_bytes() == (tmp_path / "ours").read_bytes()
     assert (tmp_path / "ours").read_bytes()
+
+
+@pytest.mark.parametrize("answer", [b"<html>Log in</html>", b'{"result": 1}', b""])
+def test_what_qdrant_did_not_write_is_an_error(answer):
+    pytest.importorskip("qdrant_client", reason="needs qdrant-client, of the extra qdrant")
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        with pytest.raises(EngineError, match=r"the answer of Qdrant at \S+ cannot be read") as raised:
+            EngineSearcher(f"http://127.0.0.1:{server.server_address[1]}", engine="qdrant")
+        server.shutdown()
+    assert raised.value.status == 200
 
 
 def test_what_is_no_collection_of_ours_is_refused(qdrant, tmp_path):

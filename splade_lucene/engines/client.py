@@ -392,7 +392,7 @@ def refused(title: str, urls: Sequence[str], status: int | None, detail: object)
     """
     where, name = f"{title} at {', '.join(urls)}", title.upper()
     if status is None:
-        reason = first_line(detail) if isinstance(detail, Exception) else str(detail)
+        reason = first_line(root_cause(detail)) if isinstance(detail, Exception) else str(detail)
         remedy = "Check the URL, and that it runs."
         if "certificate" in reason.lower():
             remedy = f"Set {name}_CA_CERTS to a file with the certificate of the authority that signed the server's."
@@ -411,6 +411,13 @@ def refused(title: str, urls: Sequence[str], status: int | None, detail: object)
     elif 300 <= status < 400:
         remedy = " Pass the URL to which this one redirects."
     return EngineError(f"{where} refuses the request with status {status}: {reason}.{remedy}", status)
+
+
+def root_cause(error: BaseException) -> Exception:
+    """The error from which another one follows: that of the system, below those of a client and its libraries."""
+    while (inner := error.__cause__ or error.__context__) is not None and str(inner):
+        error = inner
+    return error if isinstance(error, Exception) else Exception(str(error))
 
 
 def unreadable(title: str, urls: Sequence[str], answer: object) -> EngineError:

@@ -6,6 +6,7 @@ server's certificate, which is always verified.
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_lucene.arguments import to_list
-from splade_lucene.engines.client import checked_url, patiently
+from splade_lucene.engines.client import checked_url, patiently, refused, unreadable
 from splade_lucene.engines.index_metadata import META, IndexMetadata, read_metadata
 from splade_lucene.engines.qdrant import VECTOR
 from splade_lucene.engines.qdrant_filters import FilterMaker
@@ -82,10 +83,14 @@ class QdrantIndex:
                 raise self._refused(_BUSY, error) from error
             except self._errors.UnexpectedResponse as error:
                 raise self._refused(error.status_code, error) from error
-            except (self._errors.ApiException, OSError) as error:
-                raise EngineError(
-                    f"Qdrant at {self._where} cannot be reached ({first_line(error)}). Check the URL, and that it runs."
-                ) from error
+            except self._errors.ResponseHandlingException as error:
+                if isinstance(error.source, ValueError):
+                    raise unreadable(self.title, [self._where], error.source) from error
+                raise refused(self.title, [self._where], None, error.source) from error
+            except OSError as error:
+                raise refused(self.title, [self._where], None, error) from error
+            except json.JSONDecodeError as error:
+                raise unreadable(self.title, [self._where], error) from error
 
         return patiently(asked, self._patience if patience is None else patience)
 
