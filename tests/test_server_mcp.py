@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +124,22 @@ def test_tools_over_pipes(index):
 
     command = ["-m", "splade_lucene", "serve", "--index", f"files={index}", "--mcp-stdio"]
     check_tools(StdioTransport(sys.executable, command, env=child_environment()), index)
+
+
+@pytest.mark.process
+def test_ctrl_c_ends_it_while_its_input_is_open(index):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "splade_lucene", "serve", "--index", f"files={index}", "--mcp-stdio"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment(),
+    )  # fmt: skip
+    client = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    with process:
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": client}) + "\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["result"]["serverInfo"]["name"] == "splade-lucene"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(60) == 130
+        finally:
+            process.kill()
+        assert "interrupted: " in process.stderr.read()

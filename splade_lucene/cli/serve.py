@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from splade_lucene.cli import interrupts
 from splade_lucene.cli.option_groups import takes_options
 from splade_lucene.cli.options import ThreadsOption, check_required, check_supported, wrong_usage
 from splade_lucene.cli.output import echo
@@ -109,7 +111,12 @@ def serve(
         from splade_lucene.server.run import run_mcp, run_server
 
     if opened is None:
-        run_mcp(settings)
+        try:
+            run_mcp(settings)
+        except KeyboardInterrupt:
+            echo(interrupts.MESSAGE)
+            sys.stderr.flush()
+            os._exit(130)  # a thread still reads standard input, and Python would wait for it
         return
     app = create_app(settings, registry=opened.result())
     run_server(app, settings, on_start=lambda url: echo(f"serving {', '.join(settings.indexes)} at {url}"))
