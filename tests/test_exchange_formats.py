@@ -351,6 +351,9 @@ def test_pisas_queries_are_term_ids(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO("q1\tb b ##a nowhere\nq2\tnowhere\n"))
     runpy.run_path(str(tmp_path / "pisa" / "queries.py"))
     assert capsys.readouterr().out == "q1:1 1 0\nq2:\n"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a:1\tb\n"))
+    with pytest.raises(SystemExit, match="PISA would end this qid at its colon: a:1"):
+        runpy.run_path(str(tmp_path / "pisa" / "queries.py"))
 
 
 @pytest.mark.parametrize(

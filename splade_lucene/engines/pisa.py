@@ -23,6 +23,8 @@ names = pathlib.Path(__file__).with_name("{name}.terms").read_text(encoding="utf
 term_ids = {{name: str(number) for number, name in enumerate(names[:-1])}}
 for line in sys.stdin:
     qid, _, terms = line.rstrip("\\n").partition("\\t")
+    if ":" in qid:
+        sys.exit("PISA would end this qid at its colon: " + qid)
     print(qid + ":" + " ".join(term_ids[term] for term in terms.split(" ") if term in term_ids))
 '''
 
