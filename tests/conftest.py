@@ -117,10 +117,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def _refuse_processes(all_programs: bool, event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuses the processes of quick tests: all of them, or those of this environment; libraries start others, if rarely."""
+    """Refuses the processes of quick tests: all, or shells and programs of this environment; libraries start others, if rarely."""
     if not _quick_test_runs or event not in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
         return
-    if all_programs or (event == "subprocess.Popen" and os.fsdecode(arguments[0]).startswith(f"{sys.prefix}{os.sep}")):
+    program = os.fsdecode(arguments[0]) if event == "subprocess.Popen" else ""
+    if all_programs or program in ("bash", "sh") or program.startswith(f"{sys.prefix}{os.sep}"):
         raise RuntimeError(f"a test of make quick starts a process ({event} {arguments[:2]}): mark it as process")
 
 

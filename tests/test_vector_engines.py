@@ -251,6 +251,7 @@ def test_what_is_no_collection_of_ours_is_refused(qdrant, tmp_path):
         EngineSearcher([url, url], engine="qdrant")
 
 
+@pytest.mark.process
 def test_milvus_lite_finds_the_same(world, tmp_path, monkeypatch):
     pymilvus = pytest.importorskip("pymilvus", reason="needs pymilvus, of the extra milvus")
     pytest.importorskip("milvus_lite", reason="needs milvus-lite, of the extra milvus")
