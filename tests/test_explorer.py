@@ -201,6 +201,9 @@ def test_terms_are_left_out_put_back_and_added(open_page, searcher):
     weight = int(page.get_by_label("Weight of parser").input_value())
     wait_for_ranking(page, searcher.search(weights(searcher, parser=weight), 10).docids)
     assert shown(page, ".group.mine .name") == ["parser"]
+    page.get_by_label("Add a term").fill("no-such-term")
+    page.keyboard.press("Enter")
+    page.get_by_text("No document has the term no-such-term.").wait_for()
 
 
 def test_an_answer_that_comes_late_is_dropped(open_page, searcher):

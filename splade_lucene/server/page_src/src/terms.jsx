@@ -1,6 +1,6 @@
 // The query's terms as sliders: drag a weight, remove a term, add one.
 import { useRef, useState } from "preact/hooks";
-import { at, useAnswer } from "./api.js";
+import { at, request, useAnswer } from "./api.js";
 import { counted, formatNumber } from "./numbers.js";
 
 const GROUPS = [
@@ -71,7 +71,7 @@ export function TermPanel({ terms, state, update, hot, onHot, disabled }) {
           </ul>
         </div>
       )}
-      <AddTerm index={state.index} weight={Math.round(median(terms) || 100)} onAdd={change} />
+      <AddTerm key={state.index} index={state.index} weight={Math.round(median(terms) || 100)} onAdd={change} />
     </section>
   );
 }
@@ -113,6 +113,7 @@ function Row({ term, weight, before, kind, edited, most, hot, onHot, onChange, o
 
 function AddTerm({ index, weight, onAdd }) {
   const [text, setText] = useState("");
+  const [missing, setMissing] = useState("");
   const prefix = text.trim();
   const suggested = useAnswer(prefix && index ? { path: `${at(index, "terms")}?${new URLSearchParams({ prefix, k: 12 })}` } : null, { delay: 120 });
   const add = (event) => {
@@ -120,19 +121,25 @@ function AddTerm({ index, weight, onAdd }) {
     if (!prefix) return;
     onAdd(prefix, weight);
     setText("");
+    setMissing("");
+    request({ path: at(index, "search"), body: { vector: { [prefix]: 1 }, k: 1 } })
+      .then(({ hits }) => hits.length || setMissing(prefix), () => {}); // the search itself shows an error
   };
   return (
-    <form class="add-term" onSubmit={add}>
-      <label for="add-term" class="only-read">Add a term</label>
-      <input id="add-term" list="known-terms" autocomplete="off" autocapitalize="off" spellcheck={false} placeholder="Add a term"
-        value={text} onInput={(event) => setText(event.target.value)} />
-      <datalist id="known-terms">
-        {(suggested.data ?? []).map(({ term, documents }) => (
-          <option key={term} value={term}>{counted(documents, "document")}</option>
-        ))}
-      </datalist>
-      <button type="submit" disabled={!prefix}>Add</button>
-    </form>
+    <>
+      <form class="add-term" onSubmit={add}>
+        <label for="add-term" class="only-read">Add a term</label>
+        <input id="add-term" list="known-terms" autocomplete="off" autocapitalize="off" spellcheck={false} placeholder="Add a term"
+          value={text} onInput={(event) => setText(event.target.value)} />
+        <datalist id="known-terms">
+          {(suggested.data ?? []).map(({ term, documents }) => (
+            <option key={term} value={term}>{counted(documents, "document")}</option>
+          ))}
+        </datalist>
+        <button type="submit" disabled={!prefix}>Add</button>
+      </form>
+      <p class="note" role="status">{missing && `No document has the term ${missing}.`}</p>
+    </>
   );
 }
 
