@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,7 +75,7 @@ def test_no_hit_because_of_a_filter(index):
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_ctrl_c_drops_a_line_of_a_terminal_and_ends_other_input(index, monkeypatch, capsys, is_terminal):
-    lines = iter([KeyboardInterrupt, "fish", EOFError])
+    lines: Iterator[type[BaseException] | str] = iter([KeyboardInterrupt, "fish", EOFError])
 
     def read(_: str) -> str:
         line = next(lines)
