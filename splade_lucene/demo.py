@@ -117,7 +117,7 @@ def run_demo(
     """
     index_dir, bm25_dir = folder / "index", folder / "bm25-index"
     _refuse_other_files(folder)
-    _delete_what_cannot_be_read(folder)
+    _delete_unreadable(folder)
     encoder = SpladeEncoder(documents=DocumentSettings(max_length=_MAX_LENGTH))
     quantizer = Quantizer.named(DEFAULT_RULE)
     questions = list(read_questions())
@@ -162,7 +162,7 @@ def _is_of_demo(folder: Path) -> bool:
     return is_only_locked or any(f'"{PYTHON_DOCS} of '.encode() in each.read_bytes() for each in facts)
 
 
-def _delete_what_cannot_be_read(folder: Path) -> None:
+def _delete_unreadable(folder: Path) -> None:
     """Deletes an encoding or an index that is damaged, or that another version or a newer Lucene wrote."""
     encoded, index_dir = folder / "pseudo-documents", folder / "index"
     try:

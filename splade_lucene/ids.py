@@ -28,7 +28,7 @@ def is_id(value: object) -> bool:
 def check_id(
     value: object,
     *,
-    word: str = "id",
+    noun: str = "id",
     error: type[InputError] = InputError,
     path: str | Path | None = None,
     line: int | None = None,
@@ -37,7 +37,7 @@ def check_id(
 
     Args:
         value: The docid or qid.
-        word: What the message calls it.
+        noun: What the message calls it.
         error: The class of the error.
         path: The file from which it comes.
         line: Its line.
@@ -47,9 +47,9 @@ def check_id(
     """
     if not is_id(value):
         raise error(
-            f"the {word} {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes in UTF-8, "
+            f"the {noun} {value!r:.200} is not valid; expected a string or integer of 1 to {MAX_ID_BYTES:,} bytes in UTF-8, "
             "without white space or control characters", path=path, line=line,
-            remedy=f"Change the {word}; run files are split at white space",
+            remedy=f"Change the {noun}; run files are split at white space",
         )  # fmt: skip
     return str(value)
 
@@ -72,7 +72,7 @@ def check_qid(
     Raises:
         InputError: It is not valid, or begins with a byte order mark; of the given class.
     """
-    qid = check_id(value, word="qid", error=error, path=path, line=line)
+    qid = check_id(value, noun="qid", error=error, path=path, line=line)
     if qid.startswith("\ufeff"):
         raise error(
             f"the qid {qid!r:.200} begins with a byte order mark", path=path, line=line,

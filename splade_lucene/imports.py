@@ -164,13 +164,13 @@ def _missing(error: ModuleNotFoundError, extra: str | None, required_by: str | N
             f"{package}, which {required_by} requires, is not installed. Install it with 'pip install {required_by}'."
         )
     if package in LEFT_OUT:
-        return MissingDependencyError(f"{package} is not installed. {_remedy_where_light(package, extra)}.")
+        return MissingDependencyError(f"{package} is not installed. {_light_remedy(package, extra)}.")
     extra = EXTRAS.get(package) and (extra or EXTRAS[package])
     install = f"splade-lucene[{extra}]" if extra else _DISTRIBUTIONS.get(package, package.replace("_", "-"))
     return MissingDependencyError(f"{package} is not installed. Install it with 'pip install {install}'.")
 
 
-def _remedy_where_light(package: str, extra: str | None) -> str:
+def _light_remedy(package: str, extra: str | None) -> str:
     remedy = (
         f"A light installation leaves it out; 'pip install splade-lucene{f'[{extra}]' if extra else ''}' adds the rest"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +158,14 @@ def test_every_module_and_folder_has_its_place_among_the_steps():
     modules = {path.stem if path.is_file() else path.name for path in PACKAGE.iterdir() if path.suffix in (".py", "")}
     assert modules - {"__pycache__", "__init__"} - DATA == set(STEPS)
     assert not any(path.suffix == ".py" for folder in DATA for path in (PACKAGE / folder).rglob("*"))
+
+
+@pytest.mark.parametrize("package", sorted({path.parent for path in FILES} - {PACKAGE}), ids=lambda folder: folder.name)
+def test_a_package_says_what_each_of_its_modules_is_for(package):
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    modules |= {path.parent.name for path in package.glob("*/__init__.py")}
+    assert modules <= set(re.findall(r"``(\w+)/?``", docstring))
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -165,12 +165,12 @@ def test_a_slow_worker_and_a_node_with_a_full_disk_do_not_hold_up_the_end(
             super().__init__(*arguments, **options)
             pools.append(self)
 
-        def _hand_out(self, tasks: Iterator[tuple[int, Any]]) -> bool:
-            return super()._hand_out(tasks) if all(each.is_ready for each in self._members) else True
+        def _assign_new(self, tasks: Iterator[tuple[int, Any]]) -> bool:
+            return super()._assign_new(tasks) if all(each.is_ready for each in self._members) else True
 
-        def _hand_out_again(self) -> None:
+        def _reassign(self) -> None:
             if self.storage_error is not None:
-                super()._hand_out_again()
+                super()._reassign()
 
     monkeypatch.setattr(encoding, "WorkPool", Watched)
     try:

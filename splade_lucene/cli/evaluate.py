@@ -63,7 +63,7 @@ def evaluate(
         parsed = parse_measures(split_measures(measures), version)
     judged = read_qrels(qrels)
     means: dict[str, dict[str, float]] = {}
-    of_queries: dict[str, dict[str, dict[str, float]]] = {}
+    values_by_query: dict[str, dict[str, dict[str, float]]] = {}
     for path in run:
         measured = MeasuredRun.of(path, remove_query=remove_query)
         missing = sum(not measured.run.get(qid) for qid in judged)
@@ -72,16 +72,16 @@ def evaluate(
             echo(f"{path}: {part_of(missing, queries, 'has', 'have')} no hits; each counts as 0")
         values = evaluate_queries(judged, measured, [*parsed], trec_eval=version, on_note=_echo_about(path))
         means[str(path)] = {name: measure.aggregate(values[name]) for name, measure in parsed.items()}
-        of_queries[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}
+        values_by_query[str(path)] = {qid: {name: values[name][qid] for name in parsed} for qid in judged}
     if table_format == "json":
         rows = {path: _to_json(row) for path, row in means.items()}
         with_queries = {
-            path: {**{qid: _to_json(each) for qid, each in of_queries[path].items()}, "all": row}
+            path: {**{qid: _to_json(each) for qid, each in values_by_query[path].items()}, "all": row}
             for path, row in rows.items()
         }
         print(json.dumps(with_queries if per_query else rows, ensure_ascii=False))
         return
-    for table in _tables(means, of_queries if per_query else {}):
+    for table in _tables(means, values_by_query if per_query else {}):
         print(table.render(table_format))
 
 
@@ -95,13 +95,15 @@ def _to_json(row: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _tables(
-    means: Mapping[str, Mapping[str, float]], of_queries: Mapping[str, Mapping[str, Mapping[str, float]]]
+    means: Mapping[str, Mapping[str, float]], values_by_query: Mapping[str, Mapping[str, Mapping[str, float]]]
 ) -> list[Table]:  # fmt: skip
     from splade_lucene.evaluation import tabulate_means
 
-    if not of_queries:
+    if not values_by_query:
         return [tabulate_means(means)]
-    return [tabulate_means({**of_queries[path], "all": row}, corner=path, best=False) for path, row in means.items()]
+    return [
+        tabulate_means({**values_by_query[path], "all": row}, corner=path, best=False) for path, row in means.items()
+    ]
 
 
 def split_measures(text: str) -> list[str]:

@@ -141,8 +141,8 @@ class WorkPool:
                 self._add()
             is_more = True
             while is_more or self._tasks:
-                is_more = self._hand_out(tasks) if is_more else False
-                self._hand_out_again()
+                is_more = self._assign_new(tasks) if is_more else False
+                self._reassign()
                 self._collect(on_result)
                 self._ask_for_progress()
                 self._check_progress()
@@ -160,7 +160,7 @@ class WorkPool:
         ]
         return min(able, key=lambda each: len(each.tasks), default=None)
 
-    def _hand_out(self, tasks: Iterator[tuple[int, Any]]) -> bool:
+    def _assign_new(self, tasks: Iterator[tuple[int, Any]]) -> bool:
         """Gives new tasks to free workers; returns whether there may be more."""
         while not self._again and (member := self._free()) is not None:
             following = next(tasks, None)
@@ -168,15 +168,15 @@ class WorkPool:
                 return False
             key, task = following
             self._tasks[key] = task
-            self._give(member, key)
+            self._assign(member, key)
         return True
 
-    def _hand_out_again(self) -> None:
+    def _reassign(self) -> None:
         """Gives the tasks of lost workers to others, and, when there is nothing else to do, slow ones to a second worker."""
         while self._again and (member := self._free()) is not None:
             key = self._again.popleft()
             if key in self._tasks:
-                self._give(member, key)
+                self._assign(member, key)
         if not self._repeats or not self._durations:
             return
         patience = max(_LEAST_SECONDS, _SLOW * statistics.median(self._durations))
@@ -188,15 +188,15 @@ class WorkPool:
                 return
             if attempt.key in self._tasks and attempt.key not in self.repeated:
                 self.repeated.add(attempt.key)
-                self._give(idle, attempt.key)
+                self._assign(idle, attempt.key)
 
-    def _give(self, member: _Member, key: int) -> None:
+    def _assign(self, member: _Member, key: int) -> None:
         reference = member.actor.work.options(concurrency_group="work").remote(key, self._tasks[key])
         member.tasks.add(key)
         self._attempts[reference] = _Attempt(member, key, time.monotonic())
 
     def _collect(self, on_result: Callable[[int, Any], None]) -> None:
-        """Waits for the next answers, and takes them."""
+        """Waits for the next answers, and handles them."""
         starting = {each.start: each for each in self._members if not each.is_ready}
         waited = [*self._attempts, *starting]
         if not waited:
@@ -205,11 +205,11 @@ class WorkPool:
         more, _ = self._ray.wait(waited, num_returns=len(waited), timeout=0)
         for reference in dict.fromkeys((*done, *more)):
             if reference in starting:
-                self._take_start(starting[reference])
+                self._handle_start(starting[reference])
             elif reference in self._attempts:  # unless its worker is gone
-                self._take_answer(self._attempts.pop(reference), reference, on_result)
+                self._handle_answer(self._attempts.pop(reference), reference, on_result)
 
-    def _take_start(self, member: _Member) -> None:
+    def _handle_start(self, member: _Member) -> None:
         try:
             outcome = self._ray.get(member.start)
         except self._ray.exceptions.RayError as error:
@@ -221,13 +221,13 @@ class WorkPool:
         member.host, member.is_ready = self._session.host(result_of(outcome)), True
         self._last_progress = time.monotonic()
 
-    def _take_answer(self, attempt: _Attempt, reference: Any, on_result: Callable[[int, Any], None]) -> None:
+    def _handle_answer(self, attempt: _Attempt, reference: Any, on_result: Callable[[int, Any], None]) -> None:
         key, member = attempt.key, attempt.member
         member.tasks.discard(key)
         try:
             succeeded, result = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self._lose(member, error, key)
+            self._handle_loss(member, error, key)
             return
         if succeeded:
             if key in self._tasks:
@@ -240,8 +240,8 @@ class WorkPool:
         elif key in self._tasks:
             raise result
 
-    def _lose(self, member: _Member, error: Exception, key: int) -> None:
-        """A worker is gone, with the tasks that it had."""
+    def _handle_loss(self, member: _Member, error: Exception, key: int) -> None:
+        """Reassigns the tasks of a worker that was lost, and replaces it."""
         note(f"a worker on {member.host} was lost ({_reason(error)}); other workers take over its {self._noun}s")
         self.repeated |= member.tasks | {key}
         for each in member.tasks | {key}:

@@ -29,7 +29,7 @@ class ShardGroup(Protocol):
     """The processes that hold the shards."""
 
     def ask_all(self, method: str, *arguments: Any) -> list[Any]:
-        """Calls a method of :class:`~splade_lucene.distributed.shard.Shard` of each; returns the results in their order."""
+        """Calls a method of each :class:`~splade_lucene.distributed.shard.ShardProcess`; returns the results in order."""
         ...
 
     def ask(self, number: int, method: str, *arguments: Any) -> Any:

@@ -22,7 +22,7 @@ from splade_lucene.distributed.cluster import LOCAL, RayCluster, Session, kill_a
 from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, processes_per_node
 from splade_lucene.distributed.pool import result_of
 from splade_lucene.distributed.reader import ShardedReader, ShardGroup, added
-from splade_lucene.distributed.shard import Ranking, Shard
+from splade_lucene.distributed.shard import Ranking, ShardProcess
 from splade_lucene.errors import IndexAccessError, InputError, QueryError, SpladeLuceneError
 from splade_lucene.fields.expression import Filter
 from splade_lucene.fields.values import FieldType
@@ -72,7 +72,7 @@ class RayShards:
             make = self._session.ray.remote(
                 num_cpus=cluster.cpus, num_gpus=0, memory=JAVA_PROCESS_BYTES, scheduling_strategy="SPREAD",
                 max_restarts=_RESTARTS, max_task_retries=_RESTARTS, max_concurrency=cluster.threads + 1,
-            )(Shard)  # fmt: skip
+            )(ShardProcess)  # fmt: skip
             self._actors = [make.remote(path.resolve(), engine, cache_bytes, processes) for path in paths]
             self._resources.callback(kill_all, self._session.ray, self._actors)
             self._commits = [facts.commit for facts in self.ask_all("facts")]

@@ -20,7 +20,7 @@ from splade_lucene.distributed.cluster import RayCluster, Session
 from splade_lucene.distributed.java import JAVA_PROCESS_BYTES, limit_heap, processes_per_node
 from splade_lucene.distributed.pool import Outcome, result_of
 from splade_lucene.distributed.searching import ShardedSearcher
-from splade_lucene.distributed.shard import Shard
+from splade_lucene.distributed.shard import ShardProcess
 from splade_lucene.distributed.sharing import check_equal, check_same_indexes, versions
 from splade_lucene.errors import InputError, SpladeLuceneError
 from splade_lucene.imports import uninterrupted_imports
@@ -157,11 +157,11 @@ class ServedShard:
     """
 
     def __init__(self, path: Path, threads: int, processes: int) -> None:
-        self._shard = Shard(path, "auto", None, processes)
+        self._shard = ShardProcess(path, "auto", None, processes)
         self._threads = ThreadPoolExecutor(threads)
 
     async def call(self, commit: str, method: str, *arguments: Any) -> Outcome:
-        """Calls a method of :class:`~splade_lucene.distributed.shard.Shard` on a thread."""
+        """Calls a method of :class:`~splade_lucene.distributed.shard.ShardProcess` on a thread."""
         import asyncio
 
         loop = asyncio.get_running_loop()

@@ -46,8 +46,8 @@ class ShardFacts(NamedTuple):
     fields: dict[str, FieldType]
 
 
-class Shard:
-    """The process. It is restarted elsewhere if it dies, and then opens the shard again.
+class ShardProcess:
+    """Keeps a shard open. If the process dies, another one takes its place and opens the shard again.
 
     Args:
         index_dir: The shard.

@@ -29,7 +29,7 @@ def check_shared(session: Session, folder: Path) -> None:
         StorageError: This process cannot write there.
     """
     with _probe(folder) as token:
-        answers = session.on_every_node(look_at, str(folder.resolve()), token)
+        answers = session.on_every_node(probe_folder, str(folder.resolve()), token)
         apart = [(node, reason) for node, reason in answers if reason]
         if not apart:
             mine = {path.name for path in folder.glob(f"{token}-*")}
@@ -66,7 +66,7 @@ def _probe(folder: Path) -> Iterator[str]:
             folder.rmdir()
 
 
-def look_at(folder: str, token: str) -> str:
+def probe_folder(folder: str, token: str) -> str:
     """Runs on each node: looks for the file, and writes another one beside it.
 
     Returns:
@@ -100,7 +100,7 @@ def check_reachable(session: Session, store: RemoteFolder) -> None:
     token = _PREFIX + secrets.token_hex(8)
     store.write({token: b""})
     try:
-        answers = session.on_every_node(look_into, store, token)
+        answers = session.on_every_node(probe_store, store, token)
         mine = store.files()
         apart = [
             (node, reason or "what it writes does not arrive")
@@ -118,7 +118,7 @@ def check_reachable(session: Session, store: RemoteFolder) -> None:
         )  # fmt: skip
 
 
-def look_into(store: RemoteFolder, token: str) -> str:
+def probe_store(store: RemoteFolder, token: str) -> str:
     """Runs on each node: looks for the object, and writes another one beside it.
 
     Returns:

@@ -328,7 +328,7 @@ def _read_modules(location: Location) -> Layout:
         shared = [(each.get("type"), location.folder / each.get("path", "")) for each in modules]
         routes = {"document": shared, "query": shared}
     prompts = _read_prompts(location.folder)
-    _note_what_is_not_applied(location.folder)
+    _note_ignored_settings(location.folder)
     sides = {
         side: _read_route(route, location, prompts.get(side, ""), found)
         for side, route in (("document", routes["document"]), ("query", routes["query"]))
@@ -430,7 +430,7 @@ def _read_prompts(folder: Path) -> dict[str, str]:
         return {side: text or "" for side, text in prompts.items()}
 
 
-def _note_what_is_not_applied(folder: Path) -> None:
+def _note_ignored_settings(folder: Path) -> None:
     """Notes settings of a SparseEncoder with which it would rank otherwise than an index of its weights."""
     path = folder / "config_sentence_transformers.json"
     settings = read_json(path) if path.is_file() else {}

@@ -14,6 +14,7 @@ from splade_lucene.fields.conditions import (
     Condition,
     DateRange,
     Every,
+    FieldCondition,
     IntegerRange,
     KeywordPrefix,
     KeywordRange,
@@ -21,7 +22,6 @@ from splade_lucene.fields.conditions import (
     Negated,
     Nothing,
     NumberRange,
-    OfField,
     Present,
     Some,
     Truth,
@@ -82,7 +82,7 @@ def filter_query(condition: Condition) -> dict[str, Any]:
         case Nothing():
             return _NOTHING
         case _:
-            return _of_field(condition)
+            return _field_query(condition)
 
 
 def _some(parts: Sequence[Condition]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _some(parts: Sequence[Condition]) -> dict[str, Any]:
     return _any([*map(filter_query, parts)])
 
 
-def _of_field(part: OfField) -> dict[str, Any]:
+def _field_query(part: FieldCondition) -> dict[str, Any]:
     field = f"{FIELDS}.{part.field}"
     match part:
         case Keywords():

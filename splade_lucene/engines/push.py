@@ -104,11 +104,11 @@ def push_export(  # noqa: PLR0913 - all but the first two are keywords with defa
         is_appended = _prepare(client, target, body, manifest, patience, append=append, overwrite=overwrite)
         _apply(client, target, shards, replicas, patience)
         load = _Load(client, target, manifest, folder, patience)
-        there = load.complete_parts()
+        complete = load.complete_parts()
         with progress.step("loading", manifest.documents, "documents") as advance:
-            advance(sum(load.size_of(part) for part in there), resumed=True)
+            advance(sum(load.size_of(part) for part in complete), resumed=True)
             sent = 0
-            for count in load.send(there, threads):
+            for count in load.send(complete, threads):
                 sent += count
                 advance(count)
         client.request("PUT", f"/{target}/_settings", {"index": {"refresh_interval": None}}, patience=patience)
@@ -157,15 +157,15 @@ def _prepare(
         if _create(client, name, body, patience):
             return False
         found = client.find(name, patience=patience) or {}
-    there = read_metadata(mapping_metadata(found), name, client.title)
-    if there.export == manifest.identity and not there.is_joined:
+    existing = read_metadata(mapping_metadata(found), name, client.title)
+    if existing.export == manifest.identity and not existing.is_joined:
         return False
     if not append:
         raise InputError(
             f"{client.title} has an index {name} of another export",
             remedy="Pass overwrite=True to replace it, append=True to add to it, or another name=…",
         )
-    joined = there.joined(read_metadata(mapping_metadata(body), name, client.title), name)
+    joined = existing.joined(read_metadata(mapping_metadata(body), name, client.title), name)
     client.request("PUT", f"/{name}/_mapping", {"_meta": {META: joined.to_json()}, **_fields(body)}, patience=patience)
     client.request("PUT", f"/{name}/_settings", {"index": {"refresh_interval": "-1"}}, patience=patience)
     return True
@@ -196,10 +196,10 @@ def _apply(client: EngineClient, name: str, shards: int | None, replicas: int | 
     if shards is None and replicas is None:
         return
     settings = (client.find(name, patience=patience) or {}).get("settings", {}).get("index", {})
-    there = int(settings.get("number_of_shards", 1))
-    if shards is not None and there != shards:
+    current = int(settings.get("number_of_shards", 1))
+    if shards is not None and current != shards:
         raise InputError(
-            f"the index {name} has {counted(there, 'shard')}, got shards={shards}: their number cannot be changed",
+            f"the index {name} has {counted(current, 'shard')}, got shards={shards}: their number cannot be changed",
             remedy="Leave out shards=…, or pass overwrite=True to load the index anew",
         )
     if replicas is not None and int(settings.get("number_of_replicas", 0)) != replicas:
@@ -294,12 +294,12 @@ class _Load:
                 return found
             composite["after"] = parts["after_key"]
 
-    def send(self, there: Set[int], threads: int) -> Iterator[int]:
-        """Sends all documents but those of some parts; yields the number of documents of each request that is done."""
+    def send(self, complete: Set[int], threads: int) -> Iterator[int]:
+        """Sends all documents except those of complete parts; yields the number of documents of each request that is done."""
         waiting: deque[Future[int]] = deque()
         pool = ThreadPoolExecutor(threads)
         try:
-            for documents in self._requests(there):
+            for documents in self._requests(complete):
                 waiting.append(pool.submit(self._send, documents))
                 while len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
@@ -309,18 +309,18 @@ class _Load:
             self._gate.is_closed = True
             pool.shutdown(cancel_futures=True)
 
-    def _requests(self, there: Set[int]) -> Iterator[list[bytes]]:
+    def _requests(self, complete: Set[int]) -> Iterator[list[bytes]]:
         """The documents to send, as many as fit in a request."""
         number = 0
         for piece in self._manifest.pieces:
             last = number + piece.documents
-            if all(part in there for part in range(number // PART_DOCUMENTS, (last - 1) // PART_DOCUMENTS + 1)):
+            if all(part in complete for part in range(number // PART_DOCUMENTS, (last - 1) // PART_DOCUMENTS + 1)):
                 number = last
                 continue
             request: list[bytes] = []
             size = 0
             for document in self._documents(piece.name, piece.sha256):
-                if number // PART_DOCUMENTS not in there:
+                if number // PART_DOCUMENTS not in complete:
                     request.append(document)
                     size += len(document)
                 number += 1
@@ -403,17 +403,17 @@ class _Load:
             EngineError: They differ.
         """
         self._refresh()
-        there = self._client.count(self._name, self._of_export, patience=self._patience)
+        found = self._client.count(self._name, self._of_export, patience=self._patience)
         total = self._client.count(self._name, patience=self._patience)
         expected = self._manifest.documents
-        if there != expected:
+        if found != expected:
             raise EngineError(
-                f"{self._client.title} has {there:,} of the export's {counted(expected, 'document')} in {self._name}. Run the "
+                f"{self._client.title} has {found:,} of the export's {counted(expected, 'document')} in {self._name}. Run the "
                 "same command again."
             )
         if total != expected and not is_appended:
             raise EngineError(
-                f"{self._client.title} has {total - there:,} other documents in {self._name}, so searches would find them, "
+                f"{self._client.title} has {total - found:,} other documents in {self._name}, so searches would find them, "
                 "too. Pass overwrite=True to load it again, or another name."
             )
         return total

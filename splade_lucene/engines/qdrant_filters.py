@@ -15,6 +15,7 @@ from splade_lucene.fields.conditions import (
     Condition,
     DateRange,
     Every,
+    FieldCondition,
     IntegerRange,
     KeywordPrefix,
     KeywordRange,
@@ -22,7 +23,6 @@ from splade_lucene.fields.conditions import (
     Negated,
     Nothing,
     NumberRange,
-    OfField,
     Present,
     Some,
     Truth,
@@ -61,7 +61,7 @@ class FilterMaker:
             case Nothing():
                 return self._nothing()
             case _:
-                return models.Filter(must=[self._of_field(condition)])
+                return models.Filter(must=[self._field_filter(condition)])
 
     def _some(self, parts: Sequence[Condition]) -> Any:
         return self._models.Filter(should=[*map(self, parts)]) if parts else self._nothing()
@@ -69,7 +69,7 @@ class FilterMaker:
     def _nothing(self) -> Any:
         return self._models.Filter(must=[self._models.HasIdCondition(has_id=[])])
 
-    def _of_field(self, part: OfField) -> Any:
+    def _field_filter(self, part: FieldCondition) -> Any:
         models, key = self._models, _key(part.field)
         match part:
             case Keywords():
@@ -100,7 +100,7 @@ class FilterMaker:
 
     def _beyond(self, part: NumberRange) -> Any:
         """A range without finite bounds: all numbers, or none."""
-        return self._of_field(Present(part.field, "number")) if part.first < part.last else self._nothing()
+        return self._field_filter(Present(part.field, "number")) if part.first < part.last else self._nothing()
 
     def _dates(self, key: str, part: DateRange) -> Any:
         if part.first > _LAST or part.last < _FIRST:

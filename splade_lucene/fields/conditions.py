@@ -130,10 +130,10 @@ class Some:
     parts: tuple[Condition, ...]
 
 
-OfField = Keywords | KeywordRange | KeywordPrefix | IntegerRange | NumberRange | DateRange | Truth | Present
+FieldCondition = Keywords | KeywordRange | KeywordPrefix | IntegerRange | NumberRange | DateRange | Truth | Present
 """What a filter asks of a single field."""
 
-Condition = Nothing | Negated | Every | Some | OfField
+Condition = Nothing | Negated | Every | Some | FieldCondition
 """What a filter asks for."""
 
 

@@ -12,8 +12,8 @@ from splade_lucene.fields.values import FieldType
 from splade_lucene.manifest import Manifest
 
 
-class Described(Protocol):
-    """An index of which it is known how it was made: an open one of this process, or one that another process has open."""
+class DescribedIndex(Protocol):
+    """An index with a record of how it was made, open in this process or in another one."""
 
     @property
     def index_dir(self) -> Path:
@@ -35,11 +35,11 @@ class Described(Protocol):
         ...
 
 
-Named = Sequence[tuple[Path, Manifest]]
+PathsAndManifests = Sequence[tuple[Path, Manifest]]
 """The folders of indexes, and their manifests."""
 
 
-def common_manifest(indexes: Sequence[Described]) -> Manifest | None:
+def common_manifest(indexes: Sequence[DescribedIndex]) -> Manifest | None:
     """The manifest of several indexes as one: how all were made, with what each has added up.
 
     An index whose manifest does not name its model or quantizer is taken to agree with the others; see
@@ -79,7 +79,7 @@ def common_manifest(indexes: Sequence[Described]) -> Manifest | None:
     )
 
 
-def leading_manifest(manifests: Named) -> tuple[Path, Manifest]:
+def leading_manifest(manifests: PathsAndManifests) -> tuple[Path, Manifest]:
     """The manifest that says for several indexes how queries are encoded, and its index.
 
     It is the first that names a model, or else the first. If it has no quantizer, it gets that of the first which has one.
@@ -92,7 +92,7 @@ def leading_manifest(manifests: Named) -> tuple[Path, Manifest]:
     return path, replace(manifest, quantizer=manifest.quantizer or next(iter(quantizers), None))
 
 
-def compatibility_warnings(indexes: Sequence[Described]) -> list[str]:
+def compatibility_warnings(indexes: Sequence[DescribedIndex]) -> list[str]:
     """Warnings, one for each reason why the scores of several indexes may not be comparable."""
     named = _naming_models(_manifests(indexes))
     unnamed = [each.index_dir for each in indexes if named and each.index_dir not in dict(named)]
@@ -102,11 +102,11 @@ def compatibility_warnings(indexes: Sequence[Described]) -> list[str]:
     ]
 
 
-def _manifests(indexes: Sequence[Described]) -> Named:
+def _manifests(indexes: Sequence[DescribedIndex]) -> PathsAndManifests:
     return [(each.index_dir, manifest) for each in indexes if (manifest := each.manifest()) is not None]
 
 
-def _naming_models(manifests: Named) -> Named:
+def _naming_models(manifests: PathsAndManifests) -> PathsAndManifests:
     return [(path, manifest) for path, manifest in manifests if manifest.model]
 
 
@@ -119,7 +119,7 @@ def _check_same(path: Path, manifest: Manifest, other_path: Path, other: Manifes
         )
 
 
-def _different_query_sides(named: Named) -> Iterator[str]:
+def _different_query_sides(named: PathsAndManifests) -> Iterator[str]:
     """Warnings of indexes that name different query models or query lengths: those of the first one count."""
     for path, manifest in named[1:]:
         first_path, first = named[0]
@@ -142,7 +142,7 @@ def _query_model(manifest: Manifest) -> str:
     return f"{manifest.choices.get('query_model') or manifest.model}, weights {manifest.query_digest[:12] or 'unknown'}"
 
 
-def common_fields(indexes: Sequence[Described]) -> dict[str, FieldType]:
+def common_fields(indexes: Sequence[DescribedIndex]) -> dict[str, FieldType]:
     """The fields of several indexes and their types.
 
     Raises:

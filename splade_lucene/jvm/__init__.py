@@ -4,6 +4,7 @@
 module                 purpose
 =====================  ===============================================================================================
 ``runtime``            finds Java and Lucene
+``class_data``         an archive of Java's classes, with which the JVM starts faster
 ``process``            starts the JVM of this process and calls its static methods
 ``exceptions``         translates Java exceptions
 ``wire``               packs and unpacks the data exchanged with Java

@@ -63,9 +63,9 @@ class _Syntax:
     def _step(self, character: str) -> None:
         match self._expected:
             case "colon" if character == ":":
-                self._go_on("value")
+                self._advance("value")
             case "comma or close" if character == ",":
-                self._go_on("key" if self._closings[-1] == "}" else "value")
+                self._advance("key" if self._closings[-1] == "}" else "value")
             case "key" | "key or close" if character == '"':
                 self._string("colon")
             case "comma or close" | "key or close":
@@ -103,24 +103,24 @@ class _Syntax:
             raise _WrongError("the line ends too early")
         if self._line[self._at] != '"':
             raise self._wrong()
-        self._go_on(following)
+        self._advance(following)
 
     def _open(self, closing: str, following: _Expected) -> None:
         if len(self._closings) == MAX_NESTING:
             raise self._wrong(f"nested more than {MAX_NESTING} levels deep")
         self._closings.append(closing)
-        self._go_on(following)
+        self._advance(following)
 
     def _close(self, character: str) -> None:
         if character != self._closings[-1]:
             raise self._wrong()
         self._closings.pop()
-        self._go_on(self._after_value())
+        self._advance(self._after_value())
 
     def _after_value(self) -> _Expected:
         return "comma or close" if self._closings else "end"
 
-    def _go_on(self, following: _Expected) -> None:
+    def _advance(self, following: _Expected) -> None:
         self._at += 1
         self._expected = following
 

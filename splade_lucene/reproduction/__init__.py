@@ -6,6 +6,7 @@ module             content
 ``catalogue/``     the entries as data: one file per collection, with its systems
 ``entries``        the fields of an entry
 ``reading``        reading the catalogue
+``arguments``      the arguments of each step, for running it and for printing its command
 ``checks``         consistency checks of an entry
 ``downloads``      files from a mirror, an archive, a cache or the network, complete and verified
 ``fetching``       resumable HTTP downloads

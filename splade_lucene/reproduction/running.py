@@ -111,7 +111,7 @@ class _Running:
             "remove_query": system.remove_query, "ties": system.ties, **searcher_arguments(self.entry),
         }  # fmt: skip
         run = self.paths.run
-        self.steps.do(f"search.{run.stem}", run_inputs, run, lambda: self._search(topics))
+        self.steps.run(f"search.{run.stem}", run_inputs, run, lambda: self._search(topics))
         figures = (*self._counts(topics, qrels), *self._measure(qrels))
         return Reproduction(self.entry, figures, run, self.paths.index)
 
@@ -134,7 +134,7 @@ class _Running:
         if system.method == "encode":
             corpus, inputs = self._encode(corpus, inputs)
         make = {"bm25": self._index_texts}.get(system.method, self._index_impacts)
-        self.steps.do(f"index.{index.name}", {"corpus": inputs}, index, lambda: make(corpus))
+        self.steps.run(f"index.{index.name}", {"corpus": inputs}, index, lambda: make(corpus))
         return {"corpus": inputs}
 
     def _unpack_prebuilt(self, download: Download) -> Inputs:
@@ -153,7 +153,7 @@ class _Running:
             finally:
                 shutil.rmtree(unpacked, ignore_errors=True)
 
-        self.steps.do(f"index.{index.name}", inputs, index, make)
+        self.steps.run(f"index.{index.name}", inputs, index, make)
         return inputs
 
     @cached_property
@@ -176,7 +176,7 @@ class _Running:
             with self.progress.step("unpacking", None, "files") as advance:
                 unpack(file, target, corpus.folder, advance)
 
-        self.steps.do(f"unpack.{target.name}", inputs, target, make)
+        self.steps.run(f"unpack.{target.name}", inputs, target, make)
         return str(target), inputs
 
     def _local_corpus(self) -> tuple[str, Inputs]:

@@ -57,7 +57,7 @@ class Steps:
                 )
             yield
 
-    def do(self, name: str, inputs: Inputs, output: Path, make: Callable[[], object]) -> None:
+    def run(self, name: str, inputs: Inputs, output: Path, make: Callable[[], object]) -> None:
         """Runs a step unless it is finished.
 
         Args:

@@ -1,5 +1,13 @@
 """Step 7: runs, the rankings of many queries.
 
-``searching`` makes runs; ``run`` reads and writes run files in several ``formats``, and objects of other packages
-(``interchange``); ``validation`` checks them; ``selection``, ``fusion`` and ``reranker`` make new runs from existing ones.
+=======================================  ==============================================================================
+module                                   purpose
+=======================================  ==============================================================================
+``searching``                            makes a run of many queries
+``scoring``                              scores given pairs of queries and documents
+``run``, ``formats``, ``file_ranks``     reads and writes run files
+``rankings``, ``interchange``            runs as Python objects, and as those of other packages
+``validation``                           checks run files
+``selection``, ``fusion``, ``reranker``  new runs from existing ones
+=======================================  ==============================================================================
 """

@@ -107,14 +107,14 @@ def rankings_of_ir_measures(scored: Iterable[Any]) -> dict[str, Any]:
     return _by_score(triples(scored, "ScoredDoc", "score", "from_dataframe"))
 
 
-def triples(objects: Iterable[Any], kind: str, value: str, of_frames: str) -> Iterator[tuple[Any, Any, Any]]:
+def triples(objects: Iterable[Any], kind: str, value: str, frame_reader: str) -> Iterator[tuple[Any, Any, Any]]:
     """The qid, docid and value of objects of ir_measures, or any others with attributes of these names.
 
     Args:
         objects: The objects.
         kind: The name of their class.
         value: The name of the attribute beside ``query_id`` and ``doc_id``.
-        of_frames: The function that takes data frames instead.
+        frame_reader: The function that takes data frames instead.
 
     Raises:
         RunError: An object is another one.
@@ -125,7 +125,7 @@ def triples(objects: Iterable[Any], kind: str, value: str, of_frames: str) -> It
         except AttributeError:
             raise RunError(
                 f"expected an object with query_id, doc_id and {value}, got {each!r:.80}",
-                remedy=f"Pass ir_measures.{kind} objects; a data frame is taken by {of_frames}",
+                remedy=f"Pass ir_measures.{kind} objects; a data frame is taken by {frame_reader}",
             ) from None
 
 

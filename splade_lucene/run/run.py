@@ -309,7 +309,7 @@ def _check_ids(qid: str, docids: Sequence[str]) -> None:
     if all(docids) and not has_space_or_control("".join(docids)):
         return
     for docid in docids:
-        check_id(docid, word="docid", error=RunError)
+        check_id(docid, noun="docid", error=RunError)
 
 
 def _quoted(name: str) -> str:

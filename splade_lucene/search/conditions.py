@@ -8,6 +8,7 @@ from splade_lucene.fields.conditions import (
     Condition,
     DateRange,
     Every,
+    FieldCondition,
     IntegerRange,
     KeywordPrefix,
     KeywordRange,
@@ -15,7 +16,6 @@ from splade_lucene.fields.conditions import (
     Negated,
     Nothing,
     NumberRange,
-    OfField,
     Present,
     Some,
     Truth,
@@ -53,7 +53,7 @@ def _packed(part: Condition) -> bytes:
             return _packed_leaf(part)
 
 
-def _packed_leaf(part: OfField) -> bytes:
+def _packed_leaf(part: FieldCondition) -> bytes:
     match part:
         case Present():
             return wire.pack_exists(part.field, is_keyword=part.kind.startswith("keyword"))

@@ -156,24 +156,24 @@ def find_document(index: Documents, docid: str | int) -> StoredDocument | None:
     return StoredDocument(str(docid), number, index.raw([number])[0])
 
 
-class _LeftBehind:
+class _DetachedIndex:
     """Stands for the index of hits that were pickled: an open index stays in its process."""
 
     def raw(self, lucene_docids: Sequence[int]) -> list[str | None]:
-        raise _left_behind(lucene_docids)
+        raise _detached_error(lucene_docids)
 
     def field_values(
         self,
         lucene_docids: Sequence[int],
         names: Iterable[str] | None = None,  # noqa: ARG002 - as of an index
     ) -> list[dict[str, FieldValue]]:
-        raise _left_behind(lucene_docids)
+        raise _detached_error(lucene_docids)
 
     def keyword_counts(self, lucene_docids: Sequence[int], name: str) -> dict[str, int]:  # noqa: ARG002 - as of an index
-        raise _left_behind(lucene_docids)
+        raise _detached_error(lucene_docids)
 
 
-def _left_behind(lucene_docids: Sequence[int]) -> InputError:
+def _detached_error(lucene_docids: Sequence[int]) -> InputError:
     return InputError(
         f"the hit with lucene_docid {lucene_docids[0]} was pickled, so it is no longer connected to its index",
         remedy="Read stored values before pickling, or call doc(docid) of a searcher in this process",
@@ -221,7 +221,7 @@ class Hit:
         return iter((self.docid, self.score))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hit, (self.docid, self.score, self.lucene_docid, _LeftBehind())
+        return Hit, (self.docid, self.score, self.lucene_docid, _DetachedIndex())
 
     def __copy__(self) -> Hit:
         return Hit(self.docid, self.score, self.lucene_docid, self._reader)
@@ -324,7 +324,7 @@ class Hits(Sequence[Hit]):
         return Hit(self.docids[index], float(self.scores[index]), int(self.lucene_docids[index]), self._reader)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Hits, (self.docids, self.scores, self.lucene_docids, _LeftBehind(), self._profile)
+        return Hits, (self.docids, self.scores, self.lucene_docids, _DetachedIndex(), self._profile)
 
     def __copy__(self) -> Hits:
         return self[:]

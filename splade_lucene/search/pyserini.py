@@ -112,10 +112,10 @@ class PyseriniSearcher(ProcessBound):
         self.close()
 
 
-def _close(theirs: Any) -> None:
-    if theirs:
+def _close(searcher: Any) -> None:
+    if searcher:
         with _pyserini_lock:
-            theirs.close()
+            searcher.close()
 
 
 class _PassThroughEncoder:

@@ -87,7 +87,7 @@ def create_app(
 def _lifespan(context: Context, mcp: LazyMcp) -> Callable[[FastAPI], Any]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(context.work.aside(context.registry.load))]
+        tasks = [asyncio.create_task(context.work.run_internal(context.registry.load))]
         if context.settings.refresh_seconds:
             tasks.append(asyncio.create_task(_refresh_always(context)))
         try:
@@ -107,7 +107,7 @@ def _lifespan(context: Context, mcp: LazyMcp) -> Callable[[FastAPI], Any]:
 async def _refresh_always(context: Context) -> None:
     while True:
         await asyncio.sleep(context.settings.refresh_seconds)
-        for name in await context.work.aside(context.registry.refresh):
+        for name in await context.work.run_internal(context.registry.refresh):
             _log.info("%s: switched to a new commit", name)
 
 

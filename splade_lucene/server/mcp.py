@@ -250,7 +250,7 @@ class LazyMcp:
         await self._app({**scope, "path": PATH, "root_path": "", "raw_path": PATH.encode()}, receive, send)
 
     async def _start(self) -> None:
-        mcp = await self._context.work.aside(create_mcp, self._context)
+        mcp = await self._context.work.run_internal(create_mcp, self._context)
         # the gate has checked the host already
         app = mcp.http_app(path=PATH, json_response=True, stateless_http=True, host_origin_protection=False)
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -91,7 +91,7 @@ class Threads:
 
     @property
     def at_work(self) -> int:
-        """How many of them are at work."""
+        """Number of busy threads."""
         return self._awake
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Job[T]:
@@ -159,7 +159,7 @@ class Work:
 
     @property
     def at_work(self) -> int:
-        """Number of search threads that are at work."""
+        """Number of busy search threads."""
         return self._threads.at_work
 
     @property
@@ -208,7 +208,7 @@ class Work:
         finally:
             self._changing -= 1
 
-    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def run_internal(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls a function of the server's own, for which no client waits."""
         return await asyncio.get_running_loop().run_in_executor(self._own, function, *arguments)
 

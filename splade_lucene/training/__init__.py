@@ -3,6 +3,26 @@
     config → base (a masked-LM head) → mining (BM25, dense, SPLADE) → teacher → examples → trainer → checkpoint
 
 Requires ``pip install splade-lucene[train]``.
+
+=============================================  ========================================================================
+module                                         purpose
+=============================================  ========================================================================
+``config``, ``recipes``, ``yaml_text``         the configuration and its file; the four systems
+``trainer``, ``progress``, ``curves``          a run from configuration to checkpoint; its progress and curves
+``output_folder``, ``resuming``, ``trackers``  the output folder; resuming; trackers of experiments
+``checks``, ``limits``, ``dry_run``            checks before a run; the dry run
+``base``, ``dropout``                          the base model, and its dropout
+``network``, ``head``                          the network that is trained, and its pooled head
+``examples/``                                  reading training examples
+``training_data``, ``example_scorer``          the data of a run; the scores that examples have
+``mining``, ``teachers``, ``teacher_outputs``  candidates of queries; teachers and their cached outputs
+``known_positives``, ``sampling``              relevant passages in a batch; what each step draws
+``losses``, ``calibration``, ``sparsity``      ranking losses, the scale of scores, and FLOPS regularization
+``probe``                                      notices a model that has lost all its terms
+``validation``, ``selection``                  evaluates a model during training; which one is kept
+``card``, ``run_page``, ``data_report``        the model card, and the page on the data
+``query_table``                                a table of query weights for document-only use
+=============================================  ========================================================================
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ def count_validated(config: TrainingConfig, texts: Texts, queries: Iterable[int]
 
 
 def _facts_of_examples(data: TrainingData, examples: Examples, known: KnownPositives) -> dict[str, Any]:
-    others = examples.lengths - examples.firsts(data.passages_per_query, data.positives)
+    others = examples.lengths - examples.relevant_counts(data.passages_per_query, data.positives)
     return {"negatives": _spread(np.maximum(others, 0)), "listed_positives": known.count_listed()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_lucene.errors import ConfigError
-from splade_lucene.training.examples import Example, Examples, firsts
+from splade_lucene.training.examples import Example, Examples, relevant_counts
 
 if TYPE_CHECKING:
     from splade_lucene.training.config import Optimization
@@ -158,7 +158,7 @@ def _shuffled(count: int, rng: np.random.Generator) -> Iterator[int]:
 def _draw(example: Example, count: int, positives: int, rng: np.random.Generator) -> list[int]:
     """Up to ``count`` of the example's own passages."""
     listed = example.passages
-    best = int(firsts(example.positives, len(listed), count, positives, is_ranked=example.is_ranked))
+    best = int(relevant_counts(example.positives, len(listed), count, positives, is_ranked=example.is_ranked))
     if not example.is_ranked:
         first = listed[rng.integers(best)] if best > 1 else listed[0]
         others = listed[best:]

@@ -95,7 +95,7 @@ class TextIndexer(pt.Indexer):
                 f"document {number} has no {', '.join(missing)}; it has {', '.join(map(str, document)) or 'no keys'}",
                 remedy="Name the key of the text with text_field=…",
             )
-        docid = check_id(_plain(document["docno"]), word="docno", error=CorpusError)
+        docid = check_id(_plain(document["docno"]), noun="docno", error=CorpusError)
         text = " ".join(str(document[key]) for key in self.text_fields)
         values = _field_values(document, self.fields, {"docno", *self.text_fields})
         try:
@@ -167,7 +167,7 @@ class ToksIndexer(pt.Indexer):
                     f"{', '.join(map(str, document)) or 'no keys'}",
                     remedy="Encode the documents first: index.doc_encoder() >> index.toks_indexer()",
                 )
-            docid = check_id(_plain(given_id), word="docno", error=PseudoDocumentError)
+            docid = check_id(_plain(given_id), noun="docno", error=PseudoDocumentError)
             vector = self._impacts(docid, document[self.toks_field])
             if not vector:
                 empty.append(docid)

@@ -33,13 +33,24 @@ Unknown keys are refused by name, unless they are in ``data.ignored_keys``. A mi
 
 Unusable examples are dropped and counted, whether given by id or as text: blank queries and passages,
 duplicate passages, negatives that are a positive of their record, records without a relevant passage.
+
+===========================  ==========================================================================================
+module                       purpose
+===========================  ==========================================================================================
+``rows``, ``shapes``         the records of a file, whatever its format; the shapes above
+``reading``                  records to examples
+``scores``, ``pickled``      files of a teacher's scores; pickles, without running code
+``example``, ``columns``     one example; many of them in columns
+``texts``, ``stored_texts``  queries and passages by id and row; texts on disk
+``dropped``                  counts of what is dropped
+===========================  ==========================================================================================
 """
 
 from __future__ import annotations
 
 from splade_lucene.training.examples.columns import ROW, Examples, known_scores
 from splade_lucene.training.examples.dropped import Dropped
-from splade_lucene.training.examples.example import Example, firsts, write_examples
+from splade_lucene.training.examples.example import Example, relevant_counts, write_examples
 from splade_lucene.training.examples.reading import read_examples
 from splade_lucene.training.examples.scores import Missing, read_scores, require_scores
 from splade_lucene.training.examples.texts import Texts, read_texts
@@ -51,11 +62,11 @@ __all__ = [
     "Examples",
     "Missing",
     "Texts",
-    "firsts",
     "known_scores",
     "read_examples",
     "read_scores",
     "read_texts",
+    "relevant_counts",
     "require_scores",
     "write_examples",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_lucene.training.examples.example import Example, firsts
+from splade_lucene.training.examples.example import Example, relevant_counts
 from splade_lucene.training.teachers import NO_RANKING, Rankings
 
 ROW = (1 << 32) - 1
@@ -90,10 +90,10 @@ class Examples(Sequence[Example]):
         """How many passages each has."""
         return np.diff(self.starts)
 
-    def firsts(self, count: int, positives: int) -> NDArray[np.int64]:
-        """How many passages, from the beginning of each, one is drawn of as the first; see :func:`firsts`."""
+    def relevant_counts(self, count: int, positives: int) -> NDArray[np.int64]:
+        """Number of leading passages of each example that count as relevant; see :func:`relevant_counts`."""
         is_ranked = self.is_scored & (self.positives == 0)
-        return firsts(self.positives, self.lengths, count, positives, is_ranked=is_ranked)
+        return relevant_counts(self.positives, self.lengths, count, positives, is_ranked=is_ranked)
 
     def without_scores(self) -> Examples:
         """The same without scores."""
@@ -116,11 +116,11 @@ class Examples(Sequence[Example]):
         """The pairs of query and passage, each as a number (:func:`pair_number`), a million examples at a time.
 
         Args:
-            count: See :meth:`firsts`.
-            positives: See :meth:`firsts`.
+            count: See :meth:`relevant_counts`.
+            positives: See :meth:`relevant_counts`.
             is_first: Whether to give those of which one is drawn as the first, or the others.
         """
-        bounds = self.firsts(count, positives)
+        bounds = self.relevant_counts(count, positives)
         for start in range(0, len(self), _AT_ONCE):
             stop = min(len(self), start + _AT_ONCE)
             lengths = self.lengths[start:stop]

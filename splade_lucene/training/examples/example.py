@@ -51,21 +51,21 @@ class Example:
         return Example(self.query, self.passages[positions], scores, positives, self.line)
 
 
-def firsts(
-    said: NDArray[np.int32] | int, lengths: NDArray[np.int64] | int, count: int, positives: int,
+def relevant_counts(
+    known: NDArray[np.int32] | int, lengths: NDArray[np.int64] | int, count: int, positives: int,
     *, is_ranked: NDArray[np.bool_] | bool,
 ) -> NDArray[np.int64]:  # fmt: skip
-    """How many passages of examples, from the beginning, one is drawn of as the first: those that are relevant.
+    """Number of leading passages of each example that count as relevant; the first passage of a draw is one of them.
 
     Args:
-        said: How many passages are said to be relevant.
-        lengths: How many passages there are.
+        known: Number of passages that are marked as relevant.
+        lengths: Number of passages.
         count: Passages to draw.
         positives: Number of best passages that are taken for relevant if only the scores say which are.
-        is_ranked: Whether only the scores say so.
+        is_ranked: Whether only the scores say which are relevant.
     """
     ranked = np.minimum(positives, np.maximum(1, np.subtract(lengths, count) + 1))
-    return np.where(is_ranked, ranked, np.maximum(1, said)).astype(np.int64)
+    return np.where(is_ranked, ranked, np.maximum(1, known)).astype(np.int64)
 
 
 def write_examples(path: Path, texts: Texts, examples: Iterable[Example]) -> int:

@@ -234,9 +234,9 @@ def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
             "the columns are not separated by tabs", path=path, line=1,
             remedy="Write JSON lines, parquet, or a table with tabs",
         )  # fmt: skip
-    are_around = all(_is_around(column) for columns in peeked for column in columns)
+    are_quoted = all(_is_quoted(column) for columns in peeked for column in columns)
     for number, columns in enumerate(peeked, 1):
-        if are_around or any(_is_around(column) and '""' in column[1:-1] for column in columns):
+        if are_quoted or any(_is_quoted(column) and '""' in column[1:-1] for column in columns):
             raise ExamplesError(
                 'columns are quoted as in CSV, and the quotation marks would become part of the texts', path=path,
                 line=number, remedy="Write the table without quotation marks around columns, or JSON lines",
@@ -249,7 +249,7 @@ def _refuse_other_tables(path: Path, peeked: list[list[str]]) -> None:
         )  # fmt: skip
 
 
-def _is_around(column: str) -> bool:
+def _is_quoted(column: str) -> bool:
     """Whether a column has quotation marks around it and, within, only doubled ones."""
     is_around = len(column) > 1 and column[0] == column[-1] == '"'
     return is_around and '"' not in column[1:-1].replace('""', "")
