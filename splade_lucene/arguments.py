@@ -62,7 +62,7 @@ def to_ordered_list(values: Iterable[T], name: str, *, error: type[InputError] =
 
 
 def to_count(value: object, name: str, *, least: int = 1, error: type[InputError] = InputError) -> int:
-    """The integer that an argument is.
+    """Checks an integer argument, and returns it as an ``int``.
 
     Args:
         value: The argument.
@@ -79,12 +79,12 @@ def to_count(value: object, name: str, *, least: int = 1, error: type[InputError
 
 
 def is_number(value: object) -> bool:
-    """Whether an argument is a real number, of Python or of NumPy, and no truth value."""
+    """Whether an argument is a real number, Python's or NumPy's, and not a boolean."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def to_flag(value: object, name: str, *, error: type[InputError] = InputError) -> bool:
-    """The truth value that an argument is, of Python or of NumPy.
+    """Checks a boolean argument, Python's or NumPy's, and returns it as a ``bool``.
 
     Args:
         value: The argument.
@@ -117,7 +117,7 @@ def check_choice(value: object, literal: Any, name: str, *, error: type[InputErr
 
 
 def to_path(value: str | os.PathLike[str], *, error: type[InputError] = InputError) -> Path:
-    """The path that an argument is.
+    """Checks a path argument, and returns it as a ``Path``.
 
     Args:
         value: The argument.

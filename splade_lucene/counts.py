@@ -62,7 +62,7 @@ class FirstProblems:
             self(problem)
 
     def __call__(self, problem: object) -> None:
-        """Takes another one."""
+        """Counts another document."""
         self.count += 1
         if self.count <= _SHOWN:
             self._first.append(str(problem))

@@ -161,7 +161,7 @@ def _filter_of(filters: Any) -> Any:
 
 
 def to_filter(filters: Mapping[str, Any]) -> Filter | None:
-    """The filter of ours that accepts what Haystack's filters accept; None for an empty dictionary.
+    """The filter that accepts the same documents as Haystack's filters; None for an empty dictionary.
 
     ``meta.year`` and ``year`` are the field ``year`` of the index. A field of several keywords fulfils a comparison if one
     of them does. A document without the field fulfils ``!=``, ``not in`` and ``== None`` only.

@@ -87,7 +87,7 @@ def _node(found: FoundDocument) -> NodeWithScore:
 
 
 def to_filter(filters: MetadataFilters) -> Filter | None:
-    """The filter of ours that accepts what LlamaIndex's filters accept; None if there are none.
+    """The filter that accepts the same documents as LlamaIndex's filters; None if there are none.
 
     The keys are fields of the index. A field of several keywords fulfils a comparison if one of them does. A document
     without the field fulfils ``!=``, ``nin`` and ``is_empty`` only.

@@ -104,7 +104,7 @@ class Retrieval:
         with_text: Whether the stored texts are read. False for an index without texts, or where only ids matter.
 
     Raises:
-        QueryError: A setting is out of range, or does not go with another one.
+        QueryError: A setting is out of range, or contradicts another one.
         InputError: See :class:`OpenedIndex`.
     """
 
@@ -159,7 +159,7 @@ class Retrieval:
 
 
 def _check_offered(searcher: Any, *, hybrid: bool, approximation: bool) -> None:
-    """Refuses settings for which an open searcher has nothing, such as one over another engine.
+    """Refuses settings that an open searcher does not support, such as one over another engine.
 
     Raises:
         QueryError: Names what it lacks.
@@ -173,7 +173,7 @@ def _check_offered(searcher: Any, *, hybrid: bool, approximation: bool) -> None:
 
 
 def joined(*filters: Any) -> Any:
-    """The filter of what all of several filters accept; None for none. Texts and conditions are joined, and sets of docids.
+    """The intersection of several filters; None for none. Texts and conditions can be combined, and so can sets of docids.
 
     Raises:
         QueryError: A set of docids has to be joined with a condition.

@@ -137,7 +137,7 @@ def options(
 
 
 class _Messages(logging.Handler):
-    """Prints logged messages as others."""
+    """Prints log messages like all other messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         text = self.format(record)

@@ -178,7 +178,7 @@ def converse(searcher: LuceneImpactSearcher, k: int, options: Mapping[str, Any])
 
 @contextmanager
 def _history(*, is_used: bool) -> Iterator[None]:
-    """Keeps the lines for the next time, where Python has readline."""
+    """Keeps a history of the lines for the next session, where Python has readline."""
     try:
         import readline
     except ImportError:

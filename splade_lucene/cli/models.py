@@ -108,7 +108,7 @@ def _describe(encoder: SpladeEncoder, options: ModelOptions) -> dict[str, Any]:
 
 
 def _architecture(network: Any) -> dict[str, Any]:
-    """What only PyTorch's networks tell."""
+    """The architecture and number of parameters, which only networks in PyTorch tell."""
     if hasattr(network, "model"):
         return {"architecture": type(network.model).__name__, "parameters": network.parameters}
     return {"architecture": "a network for ONNX Runtime"}

@@ -216,7 +216,7 @@ def _norms(rows: Tensor) -> Tensor:
 
 
 def can_screen(screen: Screen, width: int) -> bool:
-    """Whether this PyTorch has the cheap product, and it is what the bound takes it for."""
+    """Whether this PyTorch has the cheap product, with the accuracy that the bound assumes."""
     generator = torch.Generator().manual_seed(0)
     try:
         if screen == "bfloat16":

@@ -91,7 +91,7 @@ class PlainTokenizer:
 
     @cached_property
     def _splits_at_spaces(self) -> bool:
-        """Whether a text has the tokens of what is between its spaces: known of BERT's kind alone."""
+        """Whether a text has the tokens of what is between its spaces: known only for tokenizers of BERT's kind."""
         parts = json.loads(self._tokenizer.to_str())
         kinds = [(parts[name] or {}).get("type") for name in ("normalizer", "pre_tokenizer", "model")]
         around = [each for each in parts["added_tokens"] if each["lstrip"] or each["rstrip"] or " " in each["content"]]

@@ -175,7 +175,7 @@ class EngineClient(ABC):
 
     @contextmanager
     def point_in_time(self, name: str) -> Iterator[str]:
-        """Keeps the index as it is now, for searches whose body has a ``pit`` with this id. It has no patience.
+        """Keeps the index as it is now, for searches whose body has a ``pit`` with this id. It does not try again.
 
         Args:
             name: The index.
@@ -202,7 +202,7 @@ class EngineClient(ABC):
         """Refuses an answer from which something is missing.
 
         Raises:
-            EngineError: A shard failed, or time was up.
+            EngineError: A shard failed, or the request timed out.
         """
         shards = answer.get("_shards", {})
         if shards.get("failed") or answer.get("timed_out"):

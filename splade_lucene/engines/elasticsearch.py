@@ -23,7 +23,7 @@ class Elasticsearch(LuceneEngine):
         return {"sparse_vector": {"field": IMPACTS, "query_vector": vector, "prune": False}}, shift
 
     def other_files(self, weights: Mapping[str, int]) -> dict[str, str]:  # noqa: ARG002 - of a LuceneEngine
-        """None."""
+        """No further files."""
         return {}
 
     def notes(self) -> str:

@@ -34,12 +34,12 @@ class Exporter(Protocol):
 
     @property
     def title(self) -> str:
-        """The engine, as it spells itself."""
+        """The engine's name, in its own spelling."""
         ...
 
     @property
     def keys(self) -> tuple[Keys, ...]:
-        """What the engine can know a term by; the first is the default."""
+        """How the engine can identify terms; the first is the default."""
         ...
 
     def check(self, collection: Collection, options: ExportOptions) -> None:
@@ -64,7 +64,7 @@ class Exporter(Protocol):
 
 
 def key(collection: Collection, options: ExportOptions, term_id: int) -> str:
-    """What the engine knows a term by."""
+    """The key by which the engine identifies a term."""
     return str(term_id) if options.keys == "ids" else collection.terms[term_id]
 
 

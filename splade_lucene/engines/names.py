@@ -16,7 +16,7 @@ SearchedEngine = Literal[ServedEngine, "qdrant"]
 """The engines that :class:`splade_lucene.EngineSearcher` searches."""
 
 Keys = Literal["ids", "terms"]
-"""What an engine knows a term by: its id as a decimal number, or the term itself."""
+"""How an engine identifies a term: by its id as a decimal number, or by the term itself."""
 
 Origin = Literal[
     "ciff", "anserini", "pyserini", "seismic", "bmp", "pisa", "sentence-transformers", "opensearch", "elasticsearch",

@@ -123,8 +123,8 @@ class QdrantIndex:
     def search(self, weights: Mapping[str, int], k: int, condition: Condition | None) -> list[Row]:
         """The k best hits.
 
-        Which of equal scores Qdrant returns is its own affair. So one hit more is asked for, and more of them until the last
-        one has a smaller score than the k-th: then all with the score of the k-th are there.
+        Which of several hits with equal scores Qdrant returns is arbitrary. So one more hit is requested, and then more until
+        the last one has a smaller score than the k-th: all hits with the score of the k-th are then among them.
         """
         vector = self._models.SparseVector(indices=[*map(int, weights)], values=[*map(float, weights.values())])
         accepted = None if condition is None else self._filter(condition)

@@ -17,7 +17,7 @@ class SearchedIndex(Protocol):
 
     @property
     def title(self) -> str:
-        """The engine, as it spells itself."""
+        """The engine's name, in its own spelling."""
         ...
 
     @property

@@ -97,7 +97,7 @@ def qrels_from_ranx(qrels: Any) -> dict[str, dict[str, int]]:
         qid → docid → relevance.
 
     Raises:
-        RunError: It is another object, or a relevance is out of range.
+        RunError: It is not a ``ranx.Qrels``, or a relevance is out of range.
     """
     if not hasattr(qrels, "qrels"):
         raise RunError(f"expected qrels of ranx, got {type(qrels).__name__}", remedy="Pass ranx.Qrels")
@@ -114,7 +114,7 @@ def qrels_from_ir_measures(qrels: Iterable[Any]) -> dict[str, dict[str, int]]:
         qid → docid → relevance.
 
     Raises:
-        RunError: An object is another one, a value is not valid, or a document is judged twice with different relevance.
+        RunError: An object has the wrong type, a value is not valid, or a document is judged twice with different relevance.
     """
     return _collected(triples(qrels, "Qrel", "relevance", "qrels_from_dataframe"))
 

@@ -60,7 +60,7 @@ class KeywordRange:
 
 @dataclass(frozen=True)
 class KeywordPrefix:
-    """A keyword of the field starts so."""
+    """A keyword of the field starts with the prefix."""
 
     field: str
     prefix: str
@@ -131,10 +131,10 @@ class Some:
 
 
 FieldCondition = Keywords | KeywordRange | KeywordPrefix | IntegerRange | NumberRange | DateRange | Truth | Present
-"""What a filter asks of a single field."""
+"""A condition on a single field."""
 
 Condition = Nothing | Negated | Every | Some | FieldCondition
-"""What a filter asks for."""
+"""A condition on a document."""
 
 
 def to_condition(part: Filter, types: Mapping[str, FieldType], depth: int = 0) -> Condition:
@@ -146,7 +146,7 @@ def to_condition(part: Filter, types: Mapping[str, FieldType], depth: int = 0) -
         depth: The level of this part in the whole filter.
 
     Raises:
-        QueryError: A field is unknown, or cannot be compared so.
+        QueryError: A field is unknown, or its type does not allow the comparison.
     """
     if depth > 2 * MAX_DEPTH:
         raise QueryError(f"the filter is nested more than {2 * MAX_DEPTH} levels deep")
@@ -241,7 +241,7 @@ def _integer_range(operator: Operator, value: int | float) -> tuple[int, int]:
 
 
 def _compared(operator: Operator, first: int, last: int) -> tuple[int, int]:
-    """The range of the integers that compare so with a value that stands for those from ``first`` to ``last``."""
+    """The range of integers for which a comparison holds, with a value that stands for those from ``first`` to ``last``."""
     match operator:
         case "=":
             return first, last
@@ -256,7 +256,7 @@ def _compared(operator: Operator, first: int, last: int) -> tuple[int, int]:
 
 
 def _number_range(operator: Operator, value: int | float) -> tuple[float, float]:
-    """The range of the doubles that compare so; the first is larger than the last if there are none."""
+    """The range of doubles for which a comparison holds; the first is larger than the last if there are none."""
     try:
         near = float(value) + 0.0
     except OverflowError:

@@ -64,7 +64,7 @@ def _parts(part: Filter, kind: type[All | Any]) -> tuple[Filter, ...]:
 
 @dataclass(frozen=True)
 class Comparison(Filter):
-    """A value of the field compares so with the given one; the value of a date without a time is the whole day."""
+    """Compares the values of a field with a given one; a date without a time stands for the whole day."""
 
     field: str
     operator: Operator
@@ -81,7 +81,7 @@ class In(Filter):
 
 @dataclass(frozen=True)
 class Prefix(Filter):
-    """A keyword of the field starts so."""
+    """A keyword of the field starts with the prefix."""
 
     field: str
     prefix: str

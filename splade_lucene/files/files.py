@@ -61,7 +61,7 @@ def atomic_bytes_writer(path: Path) -> Iterator[BinaryIO]:
     except BrokenPipeError:
         raise  # the reader, such as head, has exited
     except OSError as error:
-        if error.filename is not None and not _is_about(path, Path(error.filename)):
+        if error.filename is not None and not _concerns(path, Path(error.filename)):
             raise  # about another file, which the block uses
         raise storage_error(path, error) from error
 
@@ -81,7 +81,7 @@ def check_output(path: Path) -> None:
         raise StorageError(f"{path}: cannot write, because this is a folder. Name a file in it.")
 
 
-def _is_about(path: Path, named: Path) -> bool:
+def _concerns(path: Path, named: Path) -> bool:
     """Whether an error that names a file or folder arises from writing to a path."""
     target = Path(os.path.realpath(path))
     is_partial = named.parent == target.parent and named.name.startswith(f"{target.name}.")
@@ -100,7 +100,7 @@ def files_digest(paths: Iterable[Path]) -> str:
 
 
 def digest_of_digests(digests: Iterable[bytes]) -> str:
-    """SHA-256 over some SHA-256."""
+    """SHA-256 of several SHA-256 digests."""
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
@@ -183,7 +183,7 @@ class HashingReader(io.RawIOBase):
         self._hash = hashlib.sha256()
 
     def readable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def readinto(self, buffer: Any) -> int:

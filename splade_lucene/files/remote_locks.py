@@ -66,7 +66,7 @@ class RemoteLock:
         return True
 
     def is_held(self) -> bool:
-        """Whether a living process has the lock. It takes a while to see that one does not live."""
+        """Whether a living process holds the lock. Telling that its owner is dead takes a while."""
         before = self._found()
         if before is not None:
             note(f"{self._store}: waiting {_PATIENCE:.0f} seconds to see whether {self.owner} still writes to it")
@@ -79,7 +79,7 @@ class RemoteLock:
 
     @property
     def owner(self) -> str:
-        """Who has the lock, in words."""
+        """The owner of the lock, in words."""
         return str((self._found() or {}).get("owner", "another process"))
 
     def check(self) -> None:
@@ -110,7 +110,7 @@ class RemoteLock:
         return (self._found() or {}).get("token") == self._token
 
     def _found(self) -> dict[str, object] | None:
-        """What the object has; None if there is none."""
+        """The content of the object; None if it does not exist."""
         content = self._store.read([self.name]).get(self.name)
         if content is None:
             return None

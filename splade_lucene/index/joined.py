@@ -108,7 +108,7 @@ def _open(path: Path, *, verify: bool) -> LuceneImpactIndexReader:
 
 
 class JoinedIndexReader(LuceneImpactIndexReader):
-    """Several open indexes as one. What it reads is that of the index into which they would be merged.
+    """Several open indexes as one. Everything reads as from the index into which they would be merged.
 
     Args:
         parts: The indexes, which are closed with this one, or with the last one that shows them. Documents are numbered in

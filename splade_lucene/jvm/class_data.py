@@ -71,7 +71,7 @@ def _archive_path(runtime: JavaRuntime, jars: Sequence[Path]) -> Path:
 
 
 def _make(archive: Path, runtime: JavaRuntime, jars: Sequence[Path]) -> None:
-    """Starts making an archive, unless another process is at it."""
+    """Starts creating an archive, unless another process is already doing so."""
     folder = archive.parent
     folder.mkdir(parents=True, exist_ok=True)
     for unfinished in folder.glob(f"{archive.stem}.*.partial"):

@@ -156,11 +156,11 @@ def translate(
 
 
 def unreadable(where: str, problem: object) -> SpladeLuceneError:
-    """The error for an index that has something else than what is written to one.
+    """The error for an index with contents that no indexer writes.
 
     Args:
         where: The index.
-        problem: What it has.
+        problem: What was found.
     """
     return _DAMAGED.error(f"{where}: " + _DAMAGED.message.format(message=problem))
 

@@ -159,7 +159,7 @@ def unpack_docids(packed: bytes, count: int) -> list[str]:
 
 
 def _split(joined: str, count: int) -> list[str]:
-    """Takes joined docids apart."""
+    """Splits joined docids."""
     docids = joined.split("\0") if count else []
     if len(docids) != count:
         raise UnreadableError("it has a docid with a zero byte")

@@ -101,11 +101,11 @@ class JavaFile:
 
 @contextmanager
 def lines_for_java(files: Sequence[Path], beside: Path) -> Iterator[list[JavaFile]]:
-    """Copies files that are not in lines, or compressed otherwise than by gzip, for the time of the block.
+    """Copies files that are not JSON lines, or not compressed by gzip, for the duration of the block.
 
     Args:
         files: The files of a collection.
-        beside: A folder beside which the copies have space.
+        beside: A path; the copies are next to it.
 
     Raises:
         PseudoDocumentError: A file cannot be read.

@@ -68,7 +68,7 @@ WHOLE_CORPUS = Shard()
 
 
 class Lock(Protocol):
-    """What keeps two processes from writing to the same folder."""
+    """A lock that keeps two processes from writing to the same folder."""
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Lock(Protocol):
         ...
 
     def release(self) -> None:
-        """Gives it back."""
+        """Releases the lock."""
         ...
 
 
@@ -163,7 +163,7 @@ class Journal:
     # What follows is different in a store; see RemoteJournal.
 
     def _prepare(self) -> None:
-        """Makes the folder."""
+        """Creates the folder."""
         if self.folder.is_file():
             raise InputError("this is a file, not a folder", path=self.folder, remedy="Use a folder")
         try:
@@ -172,7 +172,7 @@ class Journal:
             raise storage_error(self.folder, error) from error
 
     def _refresh(self) -> None:
-        """Sees what others have changed; a folder always shows it."""
+        """Rereads what other processes have changed; a local folder is always current."""
 
     def _shown(self, path: Path) -> str | Path:
         """What messages call a file."""

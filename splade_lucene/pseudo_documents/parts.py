@@ -116,14 +116,14 @@ class Job:
 
 
 class PartWorkers(Protocol):
-    """What encodes parts: this process, or others such as those of :class:`splade_lucene.RayWorkers`."""
+    """Encodes parts, in this process or in others, such as those of :class:`splade_lucene.RayWorkers`."""
 
     def opened(self, output: Folder, encoder: SpladeEncoder) -> AbstractContextManager[None]:
-        """Gets them ready for the time of a block, and checks that they can write to the output folder."""
+        """Prepares the workers for the duration of a block, and checks that they can write to the output folder."""
         ...
 
     def settle(self, encoder: SpladeEncoder) -> None:
-        """Fixes the settings that depend on the machine, if theirs decide; see :meth:`SpladeEncoder.settle`."""
+        """Fixes the settings that depend on the machine, if the workers' machines decide; see :meth:`SpladeEncoder.settle`."""
         ...
 
     def encode_parts(
@@ -179,7 +179,7 @@ class ThisProcess:
     """Encodes parts in this process."""
 
     def opened(self, output: Folder, encoder: SpladeEncoder) -> AbstractContextManager[None]:  # noqa: ARG002 - as others
-        """Needs nothing."""
+        """Prepares nothing."""
         return nullcontext()
 
     def settle(self, encoder: SpladeEncoder) -> None:

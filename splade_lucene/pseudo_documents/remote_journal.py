@@ -92,7 +92,7 @@ class RemoteJournal(Journal):
         )  # fmt: skip
 
     def _prepare(self) -> None:
-        """A store's folder needs no making."""
+        """Does nothing: a store has no folders to create."""
 
     def _shown(self, path: Path) -> str | Path:
         return self._store.url if path == self.folder else f"{self._store.url}/{path.name}"

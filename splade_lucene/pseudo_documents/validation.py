@@ -101,7 +101,7 @@ def _distinct(pairs: _Pairs) -> dict[str, Any]:
 
 
 def _described(value: object) -> str:
-    """What a JSON value is."""
+    """A JSON value in words, for messages."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     names = {str: "a string", int: "an integer", WrittenNumber: "a decimal number", _Pairs: "an object", list: "a list"}
@@ -109,10 +109,10 @@ def _described(value: object) -> str:
 
 
 def check_docid(value: object) -> str:
-    """The docid that a value is.
+    """Checks a docid, and returns it as a string.
 
     Raises:
-        BadDocumentError: It is none that an index can hold.
+        BadDocumentError: No index can hold it.
     """
     if value is None or value == "":
         raise BadDocumentError("no-id")

@@ -127,14 +127,14 @@ def _tar_members(archive: tarfile.TarFile, path: Path) -> Iterator[Member]:
 def _check_end(archive: tarfile.TarFile) -> None:
     """Raises an error unless a tar file was read to its end.
 
-    Python takes a damaged header, or a file cut off between two members, for the end. A block of zeros is the end. Behind it
-    stands the checksum of a compressed archive, which only shows when it is read.
+    Python takes a damaged header, or a file cut off between two members, for the end. The end is a block of zeros. In a
+    compressed archive, it is followed by a checksum, which is only verified when it is read.
     """
     file = archive.fileobj
     assert file is not None
-    file.seek(archive.offset)  # behind the last member
+    file.seek(archive.offset)  # after the last member
     if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise tarfile.TarError("it is damaged or cut off behind its first members")
+        raise tarfile.TarError("it is damaged or cut off after its first members")
     while file.read(_BLOCK):
         pass
 

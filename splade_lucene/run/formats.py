@@ -71,7 +71,7 @@ def _read_trec(path: Path, lines: Lines, ranks: FileRanks) -> Scores:
 def without_comments(lines: Lines) -> Iterator[tuple[int, str]]:
     """The lines of a run that are not comments: as in trec_eval 10, those that begin with ``#``.
 
-    A hit of a query whose qid begins with ``#``, which trec_eval 9 reads, is none.
+    Hits of queries whose qid begins with ``#`` are therefore skipped, although trec_eval 9 reads them.
     """
     return ((number, line) for number, line in lines if line[0] != "#" or _is_hit(line))
 

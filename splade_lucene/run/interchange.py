@@ -63,7 +63,7 @@ def rankings_of_dataframe(frame: Any) -> dict[str, Any]:
     """The rankings in a data frame.
 
     Raises:
-        RunError: It is no data frame, lacks a column, or a value is not valid.
+        RunError: It is not a data frame, lacks a column, or a value is not valid.
     """
     qids, docids = column(frame, QID_COLUMNS), column(frame, DOCID_COLUMNS)
     scores = column(frame, ("score",))
@@ -89,7 +89,7 @@ def rankings_of_ranx(run: Any) -> dict[str, Any]:
     """The rankings of a run of ranx, which is sorted first, as ranx does before it evaluates.
 
     Raises:
-        RunError: It is no run of ranx.
+        RunError: It is not a ``ranx.Run``.
     """
     if not (hasattr(run, "run") and hasattr(run, "sorted") and hasattr(run, "sort")):
         raise RunError(f"expected a run of ranx, got {type(run).__name__}", remedy="Pass a ranx.Run")
@@ -102,7 +102,7 @@ def rankings_of_ir_measures(scored: Iterable[Any]) -> dict[str, Any]:
     """The rankings of ``ScoredDoc`` objects, or any others with a ``query_id``, a ``doc_id`` and a ``score``.
 
     Raises:
-        RunError: An object is another one, or a value is not valid.
+        RunError: An object has the wrong type, or a value is not valid.
     """
     return _by_score(triples(scored, "ScoredDoc", "score", "from_dataframe"))
 
@@ -117,7 +117,7 @@ def triples(objects: Iterable[Any], kind: str, value: str, frame_reader: str) ->
         frame_reader: The function that takes data frames instead.
 
     Raises:
-        RunError: An object is another one.
+        RunError: An object has the wrong type.
     """
     for each in several(objects, f"{kind} objects", error=RunError):
         try:
@@ -149,7 +149,7 @@ def column(frame: Any, names: tuple[str, ...]) -> list[Any]:
     """The values of the first of several columns that a data frame has.
 
     Raises:
-        RunError: It is no data frame, has none of the columns, or several of the same name.
+        RunError: It is not a data frame, has none of the columns, or several of the same name.
     """
     if not (hasattr(frame, "columns") and hasattr(frame, "itertuples")):
         raise RunError(f"expected a data frame, got {type(frame).__name__}", remedy="Pass a pandas.DataFrame")

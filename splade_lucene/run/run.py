@@ -198,7 +198,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
             tag: Name of the system; None for the run's name.
 
         Raises:
-            RunError: It is another object, or a score is not a finite number.
+            RunError: It is not a ``ranx.Run``, or a score is not a finite number.
         """
         return cls(rankings_of_ranx(run), tag=tag or getattr(run, "name", None) or DEFAULT_TAG)
 
@@ -212,7 +212,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
             tag: Name of the system.
 
         Raises:
-            RunError: An object is another one, a value is not valid, or a document is ranked twice.
+            RunError: An object has the wrong type, a value is not valid, or a document is ranked twice.
         """
         return cls(rankings_of_ir_measures(scored), tag=tag)
 

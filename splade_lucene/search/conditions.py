@@ -34,7 +34,7 @@ def pack_filter(part: Filter, types: Mapping[str, FieldType]) -> bytes:
         types: The fields of the index and their types.
 
     Raises:
-        QueryError: A field is unknown, or cannot be compared so.
+        QueryError: A field is unknown, or its type does not allow the comparison.
     """
     return _packed(to_condition(part, types))
 

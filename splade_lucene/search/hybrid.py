@@ -95,7 +95,7 @@ RRF = HybridFusion()
 
 
 def to_fusion(hybrid: HybridFusion | bool) -> HybridFusion | None:  # noqa: FBT001 - one argument of two kinds
-    """The fusion that an argument ``hybrid`` stands for: True is the default, False none."""
+    """The fusion for an argument ``hybrid``: the default for True, None for False."""
     return RRF if hybrid is True else hybrid or None
 
 
@@ -219,7 +219,7 @@ def search_parts(
 
 
 def check_fusion(fusion: object, reader: LuceneImpactIndexReader) -> None:
-    """Checks that an index can be searched so.
+    """Checks that an index supports hybrid search.
 
     Raises:
         QueryError: This is not a fusion, or the index was built without texts for BM25.

@@ -295,7 +295,7 @@ def document(index: OpenIndex, docid: str) -> dict[str, Any]:
 
 
 def similar(index: OpenIndex, docid: str, k: int) -> dict[str, Any]:
-    """The documents that are most like one."""
+    """The documents most similar to a given one."""
     check_docid(index, docid)
     started = time.perf_counter()
     searcher = index.searcher

@@ -185,12 +185,12 @@ def _add_document_routes(router: APIRouter, context: Context) -> None:
 
     @router.get("/{index}/similar", responses=documented(SearchAnswer, "The hits, best first"))
     async def similar_to(request: Request, index: str, docid: Docid, k: K = HITS_SHOWN) -> Response:
-        """The documents that are most like one, also if its docid does not fit into a path."""
+        """The documents most similar to a given one, also if its docid does not fit into a path."""
         return await similar(request, index, docid, k)
 
     @router.get("/{index}/documents/{docid:path}/similar", responses=documented(SearchAnswer, "The hits, best first"))
     async def similar(request: Request, index: str, docid: str, k: K = HITS_SHOWN) -> Response:
-        """The documents that are most like one."""
+        """The documents most similar to a given one."""
         context.check_hits(k)
         return json_answer(await work.run(request, answers.similar, registry[index], docid, k))
 

@@ -28,7 +28,7 @@ class FastSearch:
     """Answers searches; passes all other requests on.
 
     Args:
-        app: What answers the rest.
+        app: The application for all other requests.
         context: The open indexes and the threads.
     """
 

@@ -38,7 +38,7 @@ class Gate:
     """The outermost layer of the application.
 
     Args:
-        app: What answers.
+        app: The application.
         settings: The server's settings.
         observes: Called after each request with its scope, status, seconds and number of bytes.
     """

@@ -46,7 +46,7 @@ class SafeRequest(Request):
     """A request whose JSON is parsed with limits; see :mod:`splade_lucene.files.json_text`."""
 
     async def json(self) -> Any:
-        """The body as JSON. A large one is parsed on a thread of its own, so that other requests go on."""
+        """The body as JSON. A large one is parsed on a thread of its own, so that it delays no other request."""
         body = await self.body()
         if len(body) <= _LARGE_BODY:
             return parse_body(body)

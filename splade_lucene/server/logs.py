@@ -39,7 +39,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_to(stream: TextIO, *, requests: bool) -> None:
-    """Has the server's logs written as lines of JSON.
+    """Makes the server write its logs as lines of JSON.
 
     Args:
         stream: Where to.

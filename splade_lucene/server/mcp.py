@@ -54,7 +54,7 @@ def create_mcp(context: Context) -> FastMCP[Any]:
 
 
 def _with_tool_errors(tool: Callable[..., Awaitable[Any]], context: Context) -> Callable[..., Any]:
-    """A tool whose errors are told to the client."""
+    """A tool whose errors are reported to the client."""
     from functools import wraps
 
     from fastmcp.exceptions import ToolError
@@ -269,7 +269,7 @@ class LazyMcp:
             started.set_exception(error)
 
     async def close(self) -> None:
-        """Ends it."""
+        """Shuts it down."""
         self._stop.set()
         if self._running is not None:
             await self._running

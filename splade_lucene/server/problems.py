@@ -68,7 +68,7 @@ class ApiError(HTTPException):
 
 
 def busy(message: str, seconds: int = 1) -> ApiError:
-    """The server has too much to do."""
+    """The server is busy."""
     return ApiError(429, "busy", message, "Send the request again later", retry_after=seconds)
 
 

@@ -38,7 +38,7 @@ _HttpProtocol: Any = AutoHTTPProtocol
 
 
 class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
-    """HTTP that closes a connection whose request does not arrive, or whose answer is not read; uvicorn would wait for ever."""
+    """HTTP that closes a connection whose request does not arrive, or whose answer is not read; uvicorn would wait forever."""
 
     seconds = 30.0
     _deadline: asyncio.TimerHandle | None = None
@@ -51,7 +51,7 @@ class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Takes a part of a request; waits for the rest of its headers, unless they are too long."""
+        """Receives a part of a request; waits for the rest of its headers, unless they are too long."""
         super().data_received(data)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
@@ -64,17 +64,17 @@ class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
             self._wait()
 
     def on_message_begin(self) -> None:
-        """Begins to take a request, in httptools; h11 has a limit of its own."""
+        """Begins to count the bytes of the headers, with httptools; h11 has a limit of its own."""
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Takes the end of the headers, in httptools."""
+        """Ends the count at the end of the headers, with httptools."""
         self._head_bytes = None
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends."""
+        """Cancels the timers of the connection."""
         self._stop_waiting()
         self._stop_waiting_for_reader()
         super().connection_lost(exc)
@@ -86,7 +86,7 @@ class PatientProtocol(_HttpProtocol):  # type: ignore[misc]
         self._unread = self.loop.call_later(self.seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Goes on with a client that reads again."""
+        """Resumes with a client that reads again."""
         self._stop_waiting_for_reader()
         super().resume_writing()
 

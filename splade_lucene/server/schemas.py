@@ -347,7 +347,7 @@ class Subwords(BaseModel):
 
 
 class KindOfTerms(BaseModel):
-    """The terms of a kind, and how much of the index they are."""
+    """The terms of a kind, and the share of the index that they make up."""
 
     kind: Literal["word", "subword", "stop word", "number or mark"]
     terms: int

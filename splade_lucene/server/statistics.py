@@ -99,7 +99,7 @@ def kind_of(term: str) -> str:
 
 
 def _kinds(terms: Sequence[TermStatistics]) -> list[dict[str, Any]]:
-    """How much of an index the terms of each kind are."""
+    """The share of an index that the terms of each kind make up."""
     found = {kind: {"kind": kind, "terms": 0, "postings": 0, "impact": 0} for kind in KINDS}
     for each in terms:
         of_kind: dict[str, Any] = found[kind_of(each.term)]
@@ -110,7 +110,7 @@ def _kinds(terms: Sequence[TermStatistics]) -> list[dict[str, Any]]:
 
 
 def _share(terms: Sequence[Mapping[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:
-    """How much of an index some terms are."""
+    """The share of an index that some terms make up."""
     return {
         "count": len(terms),
         "share_of_postings": sum(each["documents"] for each in terms) / max(1, counts["postings"]),

@@ -24,18 +24,18 @@ _POLL = 0.25
 
 
 class Client(Protocol):
-    """Who waits for an answer; a request of Starlette is one."""
+    """A client that waits for an answer, such as a request of Starlette."""
 
     async def is_disconnected(self) -> bool:
-        """Whether nobody waits any more."""
+        """Whether the client has gone."""
         ...
 
 
 class PatientClient:
-    """A client that does not go; what it no longer wants is cancelled by the task that waits for it."""
+    """A client that never disconnects; the task that waits for its answer is cancelled instead."""
 
     async def is_disconnected(self) -> bool:
-        """It is not."""
+        """False."""
         return False
 
 
@@ -63,7 +63,7 @@ class Job(Generic[T]):
         self._cancellation = Cancellation()
 
     def cancel(self) -> bool:
-        """Sees to it that there is no call, or that it stops searching; returns whether it had not ended."""
+        """Prevents the call, or stops its search; returns whether the call had not ended."""
         if not self.answer.cancel():
             return False
         self._cancellation.cancel()
@@ -76,7 +76,7 @@ class Job(Generic[T]):
 
 
 class Threads:
-    """A number of threads that take the next call as long as there is one: waking one for each call takes as long as a search.
+    """Threads that take the next call as long as there is one: waking a thread for each call takes as long as a search.
 
     Args:
         count: How many.
@@ -95,7 +95,7 @@ class Threads:
         return self._awake
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Job[T]:
-        """Has a function called."""
+        """Queues a call."""
         loop = asyncio.get_running_loop()
         job: Job[T] = Job(function, arguments, loop.create_future())
         with self._lock:
@@ -171,7 +171,7 @@ class Work:
         """Calls a function on a search thread.
 
         Args:
-            client: Who waits. If it goes, there is no call, or the call stops searching.
+            client: The client that waits. If it goes, there is no call, or the call stops searching.
             function: The function.
             arguments: Its arguments.
 
@@ -191,8 +191,8 @@ class Work:
         """Calls a function that changes or measures an index, on another thread: it may take long, and searches continue.
 
         Args:
-            client: Who waits. If it goes, there is no call. One that has begun is told, and decides whether it continues; see
-                :func:`splade_lucene.search.cancellation.check_cancelled`.
+            client: The client that waits. If it disconnects before the call, the call is dropped; during the call, the function
+                decides whether to continue: see :func:`splade_lucene.search.cancellation.check_cancelled`.
             function: The function.
             arguments: Its arguments.
 
@@ -230,7 +230,7 @@ class Work:
         """Waits for an answer as long as its client does.
 
         Args:
-            client: Who waits.
+            client: The client that waits.
             answer: The answer.
             cancel: Called when nobody waits any more; returns whether the answer had not come.
             seconds: How long; None for the time of a request.
@@ -283,7 +283,7 @@ class EncodeBatcher:
         """The {term: impact} form of a text.
 
         Args:
-            client: Who waits. If it goes, a text that waits is not encoded.
+            client: The client that waits. If it goes, a text that waits is not encoded.
             text: The text.
 
         Raises:

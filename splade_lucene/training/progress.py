@@ -63,7 +63,7 @@ class TrainingProgress:
         """The progress of a job of the library, reported like all else.
 
         Args:
-            purpose: What the job is for, which is put behind the name of each step.
+            purpose: What the job is for, which follows the name of each step.
         """
         return _Followed(self, purpose)
 

@@ -28,9 +28,9 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def keep_tensorboard_in(trainer: Any, folder: Path) -> None:
-    """Has TensorBoard's files written into a folder, unless ``TENSORBOARD_LOGGING_DIR`` names one.
+    """Makes transformers write TensorBoard's files into a folder, unless ``TENSORBOARD_LOGGING_DIR`` names one.
 
-    transformers would write them among the checkpoints, which are deleted.
+    By default they are among the checkpoints, which are deleted.
     """
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:

@@ -49,7 +49,7 @@ Read = Callable[[Path, "Settings"], Iterator[DocumentOrError]]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a source does not say itself.
+    """What is not stated in a source itself.
 
     Attributes:
         work_folder: Where there is space for temporary files.

@@ -44,7 +44,7 @@ def source_files(source: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def json_values(path: Path) -> Iterator[tuple[int, Any]]:
     """The values of a file, one per line, in an array, or over several lines, each with the number of its first line.
 
-    A value that is no JSON is the error to raise for it.
+    In place of a value that is not JSON, there is the error to raise for it.
 
     Raises:
         PseudoDocumentError: The file cannot be read to its end.

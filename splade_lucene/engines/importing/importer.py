@@ -237,7 +237,7 @@ class _Writer:
         self.parts: list[Part] = []
 
     def add(self, document: PseudoDocument) -> None:
-        """Takes a document; one without terms is only named."""
+        """Adds a document; of one without terms, only the docid is kept."""
         if not document.vector:
             self.empty.append(document.docid)
             return
