@@ -94,7 +94,7 @@ def uninterrupted_imports(extra: str | None = None, *, required_by: str | None =
         if delayed is not None:
             if signal.getsignal(signal.SIGINT) is delayed:
                 signal.signal(signal.SIGINT, handler)
-            if delayed.take():
+            if delayed.take_pending():
                 handler(signal.SIGINT, sys._getframe())
 
 
@@ -133,7 +133,7 @@ class DelayedInterrupts:
         self._waiting.clear()
         self._handler(number, frame)
 
-    def take(self) -> bool:
+    def take_pending(self) -> bool:
         """Whether an interrupt is waiting; it then no longer waits."""
         try:
             return bool(self._waiting.pop())
@@ -144,7 +144,7 @@ class DelayedInterrupts:
         main = threading.main_thread().ident or 0
         while self._waiting and self._is_importing(sys._current_frames().get(main)):
             time.sleep(_POLL_SECONDS)
-        if self.take():
+        if self.take_pending():
             signal.pthread_kill(main, signal.SIGINT)
 
     def _is_importing(self, frame: FrameType | None) -> bool:

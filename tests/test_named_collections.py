@@ -85,7 +85,7 @@ def test_every_name_of_anserini_and_pyserini_1_is_known(kind):
     if not hasattr(jvm.java_class(collection_names.CLASSES[kind]), "values"):
         pytest.skip("Anserini 2.x has no enum of names")
     theirs = collection_names.read_anserini_1(kind)
-    names = named.named(kind)
+    names = named.files_by_name(kind)
     assert len(theirs) > 400
     assert {name: names[named.name_key(name)] for name in theirs} == theirs
 
@@ -99,7 +99,7 @@ def test_every_name_of_anserini_2s_reproductions_is_known(kind, key):
         texts = [jar.read(name).decode() for name in jar.namelist() if re.search(r"/configs/[^/]+\.yaml$", name)]
     names = {name for text in texts for name in re.findall(rf"^ +{key}: *([\w.-]+)$", text, re.MULTILINE)}
     assert len(names) > 100
-    known = named.named(kind)
+    known = named.files_by_name(kind)
     assert {name for name in names if named.name_key(name) not in known} == set()
 
 
@@ -239,7 +239,7 @@ def test_ir_datasets_is_optional(monkeypatch):
 def test_twins_are_in_ir_datasets():
     registry = pytest.importorskip("ir_datasets").registry
     for kind in ("topics", "qrels"):
-        twins = {named._ir_datasets_equivalent(entry.file) for entry in named.named(kind).values()}
+        twins = {named._ir_datasets_equivalent(entry.file) for entry in named.files_by_name(kind).values()}
         assert len(twins) > 30
         assert all(twin.removeprefix("irds:") in registry._registered for twin in twins if twin)
 

@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from splade_lucene.adapters.retrieval import FoundDocument, Retrieval, joined
+from splade_lucene.adapters.retrieval import FoundDocument, Retrieval, intersection
 from splade_lucene.defaults import HITS_SHOWN
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.notes import note
@@ -76,36 +76,36 @@ class SpladeRetriever(BaseRetriever):
         """Checks the settings. The index is opened for the first query."""
         super().model_post_init(context)
         check_k(self.k)
-        self._retrieval = self._made()
+        self._retrieval = self._create_retrieval()
 
-    def _made(self) -> Retrieval:
+    def _create_retrieval(self) -> Retrieval:
         return Retrieval(**{name: getattr(self, name) for name in _OPENED_WITH})
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name in _OPENED_WITH:
-            self._retrieval = self._made()
+            self._retrieval = self._create_retrieval()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with other attributes where ``update`` has them."""
         copied: Self = super().model_copy(update=update, deep=deep)
         if update and not update.keys().isdisjoint(_OPENED_WITH):
-            copied._retrieval = copied._made()
+            copied._retrieval = copied._create_retrieval()
         return copied
 
-    def _found(self, query: str, k: int | None, filter: Any) -> list[Document]:
-        found = self._retrieval.search(query, k=self.k if k is None else k, filter=joined(self.filter, filter))
+    def _search(self, query: str, k: int | None, filter: Any) -> list[Document]:
+        found = self._retrieval.search(query, k=self.k if k is None else k, filter=intersection(self.filter, filter))
         return [*map(_document, found)]
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None  # noqa: ARG002
     ) -> list[Document]:  # fmt: skip
-        return self._found(query, k, filter)
+        return self._search(query, k, filter)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None, filter: Any = None  # noqa: ARG002
     ) -> list[Document]:  # fmt: skip
-        return await asyncio.to_thread(self._found, query, k, filter)
+        return await asyncio.to_thread(self._search, query, k, filter)
 
 
 def _document(found: FoundDocument) -> Document:

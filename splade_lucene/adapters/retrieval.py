@@ -138,7 +138,7 @@ class Retrieval:
             QueryError: The query or the filter is wrong, or the index has no texts for a hybrid search.
             InputError: The index does not store the text of a document.
         """
-        hits = self._hits(query, self.k if k is None else check_k(k), joined(self.filter, filter))
+        hits = self._hits(query, self.k if k is None else check_k(k), intersection(self.filter, filter))
         texts = stored_texts(hits.documents()) if self.with_text else [None] * len(hits)
         rows = zip(hits.docids, hits.scores.tolist(), texts, self._fields(hits), strict=True)
         return [FoundDocument(docid, float(score), text, fields) for docid, score, text, fields in rows]
@@ -172,7 +172,7 @@ def _check_offered(searcher: Any, *, hybrid: bool, approximation: bool) -> None:
         )
 
 
-def joined(*filters: Any) -> Any:
+def intersection(*filters: Any) -> Any:
     """The intersection of several filters; None for none. Texts and conditions can be combined, and so can sets of docids.
 
     Raises:

@@ -240,9 +240,9 @@ class SparseEncoderView:
 
         matrix = (weights if self.quantizer is None else weights.impacts(self.quantizer, side)).to_scipy()
         rows = np.repeat(np.arange(len(weights)), np.diff(matrix.indptr))
-        places = torch.from_numpy(np.stack([rows, matrix.indices.astype(np.int64)]))
+        indices = torch.from_numpy(np.stack([rows, matrix.indices.astype(np.int64)]))
         values = torch.from_numpy(matrix.data.astype(np.float32))
-        return torch.sparse_coo_tensor(places, values, matrix.shape, check_invariants=True).coalesce()
+        return torch.sparse_coo_tensor(indices, values, matrix.shape, check_invariants=True).coalesce()
 
     @uninterrupted_imports()
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:

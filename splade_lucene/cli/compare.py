@@ -15,12 +15,13 @@ from splade_lucene.cli.evaluate import (
     TrecEvalOption,
     choose_format,
     split_measures,
+    to_version,
 )
 from splade_lucene.cli.option_groups import QueryOptions, takes_options
 from splade_lucene.cli.options import JsonOption, RemoveQueryOption, check_required, wrong_usage
 from splade_lucene.cli.output import echo
 from splade_lucene.cli.search_options import EncodedOption
-from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL, TrecEval
+from splade_lucene.defaults import QUICK_MEASURES, TREC_EVAL
 from splade_lucene.evaluation.comparison import ALPHA
 from splade_lucene.evaluation.significance import SAMPLES, SEED, Correction, PairedTest
 from splade_lucene.evaluation.tables import TableFormat
@@ -95,7 +96,7 @@ def compare(
     from splade_lucene.topics.reading import read_topics
 
     table_format = choose_format(table_format, as_json=as_json)
-    version: TrecEval = 10 if trec_eval == 10 else 9
+    version = to_version(trec_eval)
     if index_dir and not topics:
         raise typer.BadParameter("--index requires --topics")
     options.check(encoded=encoded, missing=None if index_dir else "--index")

@@ -58,7 +58,7 @@ def evaluate(
     from splade_lucene.evaluation import MeasuredRun, evaluate_queries, parse_measures, read_qrels
 
     table_format = choose_format(table_format, as_json=as_json)
-    version: TrecEval = 10 if trec_eval == 10 else 9
+    version = to_version(trec_eval)
     with wrong_usage():
         parsed = parse_measures(split_measures(measures), version)
     judged = read_qrels(qrels)
@@ -104,6 +104,11 @@ def _tables(
     return [
         tabulate_means({**values_by_query[path], "all": row}, corner=path, best=False) for path, row in means.items()
     ]
+
+
+def to_version(number: int) -> TrecEval:
+    """The version of trec_eval that an option selects."""
+    return 10 if number == 10 else 9
 
 
 def split_measures(text: str) -> list[str]:

@@ -161,7 +161,7 @@ def examine_corpus(
     request, files = FieldRequest.of(fields), _HashedFiles()
     columns = CorpusFields(id_field, text_field)
     survey: FieldSurvey | None = None
-    if request.asks and str(source) == PYTHON_DOCS:
+    if request.requires_fields and str(source) == PYTHON_DOCS:
         raise CorpusError(f"the documents of {PYTHON_DOCS} have no fields", remedy="Leave out fields=…")
     if request and _has_files(source):
         survey = FieldSurvey(request, str(source), (*columns.id_keys, *columns.text_keys, "title"))

@@ -246,11 +246,11 @@ def _build(
     )  # fmt: skip
     with progress.step("indexing", sum(each.documents for each in manifests), "documents") as advance:
 
-        def take(number: int, shard: _Built) -> None:
+        def record(number: int, shard: _Built) -> None:
             found[number] = shard
             advance(shard.documents)
 
-        pool.run(iter([*enumerate(zip(names, manifests, strict=True), 1)]), take)
+        pool.run(iter([*enumerate(zip(names, manifests, strict=True), 1)]), record)
     return [found[number] for number in sorted(found)]
 
 

@@ -101,7 +101,7 @@ class RayWorkers:
         there = job if isinstance(job.output, RemoteFolder) else replace(job, output=job.output.resolve())
         memory = _memory(encoder)
 
-        def take(_: int, part: Part) -> None:
+        def record(_: int, part: Part) -> None:
             on_part(part)
             progress(part.documents, part.tokens)
 
@@ -116,7 +116,7 @@ class RayWorkers:
             count=len(first), repeats=True,
         )  # fmt: skip
         try:
-            pool.run(chain(first, tasks), take)
+            pool.run(chain(first, tasks), record)
         finally:
             if isinstance(there.output, Path):
                 _clean([there.output / there.part_name(number) for number in pool.repeated])

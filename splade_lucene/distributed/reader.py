@@ -101,11 +101,11 @@ class ShardedReader:
         twice = {each.tobytes() for each in values[counts > 1]}
         if not twice:
             return
-        places: dict[str, list[Path]] = {}
+        shards_of: dict[str, list[Path]] = {}
         for path, docids in zip(self._paths, self._shards.ask_all("with_digests", twice), strict=True):
             for docid in docids:
-                places.setdefault(docid, []).append(path)
-        common = {docid: paths for docid, paths in sorted(places.items()) if len(paths) > 1}
+                shards_of.setdefault(docid, []).append(path)
+        common = {docid: paths for docid, paths in sorted(shards_of.items()) if len(paths) > 1}
         if common:
             docid, (first, second, *_) = next(iter(common.items()))
             more = f", and {len(common) - 1:,} more" if len(common) > 1 else ""

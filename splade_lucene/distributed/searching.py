@@ -172,7 +172,7 @@ class ShardedSearcher(ProcessBound):
         self._open(RayShards(cluster or RayCluster(), self._paths, engine, cache_bytes))
 
     @classmethod
-    def over(
+    def of_processes(
         cls, shards: ShardGroup, paths: Sequence[Path], query_encoder: QueryEncoder | None, min_idf: float | None = None
     ) -> ShardedSearcher:
         """A searcher over processes that run already.

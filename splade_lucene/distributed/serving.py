@@ -231,7 +231,7 @@ class Router:
 
         def open_searcher(folder: Path) -> ShardedSearcher:
             name = by_folder[folder]
-            return ShardedSearcher.over(Replicas(self._shards[name], self._seconds), self._paths[name], None)
+            return ShardedSearcher.of_processes(Replicas(self._shards[name], self._seconds), self._paths[name], None)
 
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(create_app, self._settings, open_searcher).result()

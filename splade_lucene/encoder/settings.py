@@ -93,7 +93,7 @@ class QuerySettings:
         check_choice(self.dtype, QueryDtype, "dtype")
         check_choice(self.backend, Backend, "backend")
 
-    def over(self, other: QuerySettings) -> QuerySettings:
+    def with_defaults(self, other: QuerySettings) -> QuerySettings:
         """These settings, with those of another for settings that are None."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         said = {

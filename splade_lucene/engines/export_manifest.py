@@ -30,7 +30,7 @@ class ExportManifest:
     Attributes:
         engine: The engine.
         name: What the engine calls the collection.
-        keys: What the engine knows a term by.
+        keys: How the engine identifies a term: by id or as text.
         documents: Number of documents.
         postings: Number of their terms, added up.
         max_impact: The largest impact; one above 65,536 may count as 65,536.
@@ -138,7 +138,7 @@ def export_identity(collection: str, keys: Keys, *, texts: bool) -> str:
 
     Args:
         collection: The identity of the collection.
-        keys: What the engine knows a term by.
+        keys: How the engine identifies a term: by id or as text.
         texts: Whether the export has texts.
     """
     return hashlib.sha256(f"{collection} {keys} {texts}".encode()).hexdigest()[:12]

@@ -17,7 +17,7 @@ class ExportOptions:
     """How a collection is exported.
 
     Attributes:
-        keys: What the engine knows a term by.
+        keys: How the engine identifies a term: by id or as text.
         texts: Whether to export the stored texts.
         name: What the engine calls the collection.
         piece_bytes: The size at which a file of documents ends, in bytes.

@@ -31,7 +31,7 @@ class IndexMetadata:
 
     Attributes:
         export: The identity of the export; the last one of several.
-        keys: What the engine knows a term by.
+        keys: How the engine identifies a term: by id or as text.
         terms: The terms by id; empty if they are the keys.
         fields: The fields of the documents and their types.
         texts: Whether it has texts.
@@ -111,7 +111,7 @@ def describe_index(
 
     Args:
         identity: The identity of the export.
-        keys: What the engine knows a term by.
+        keys: How the engine identifies a term: by id or as text.
         terms: The terms by id.
         fields: The fields of the documents and their types.
         manifest: How the documents were encoded; None if it is unknown.

@@ -20,7 +20,7 @@ def check_impacts(collection: Collection, limit: int, engine: str, reason: str) 
     Args:
         collection: The documents.
         limit: The largest impact that it holds exactly.
-        engine: The engine, as it spells itself.
+        engine: The engine's name, for messages.
         reason: Why, as a clause.
 
     Raises:

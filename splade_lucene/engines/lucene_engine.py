@@ -50,7 +50,7 @@ class LuceneEngine(ABC):
         """The engine's query, and k: its scores are ours divided by 2ᵏ.
 
         Args:
-            weights: What the engine knows a term by → impact, at least one.
+            weights: The key of a term in the engine → impact, at least one.
         """
 
     @abstractmethod
@@ -169,7 +169,7 @@ def bulk_lines(keys: Sequence[str], document: ExportedDocument, identity: str, t
     """The two lines of a document in a bulk request.
 
     Args:
-        keys: What the engine knows a term by, by term_id.
+        keys: The key by which the engine identifies each term, by term_id.
         document: The document.
         identity: The identity of the export.
         types: The fields of the documents and their types.

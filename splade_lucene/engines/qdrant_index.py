@@ -57,12 +57,12 @@ class QdrantIndex:
         self._models: Any = models
         self._errors: Any = exceptions
         self._busy: Any = ResourceExhaustedResponse
-        places = [url] if isinstance(url, str) else to_list(url, "URLs")
-        if len(places) != 1:
-            raise InputError(f"Qdrant is searched at one URL, got {len(places)}", remedy="Pass url=http://HOST:PORT")
+        urls = [url] if isinstance(url, str) else to_list(url, "URLs")
+        if len(urls) != 1:
+            raise InputError(f"Qdrant is searched at one URL, got {len(urls)}", remedy="Pass url=http://HOST:PORT")
         self._name, self._patience = name, patience
-        self._where, self._client = _opened(places[0])
-        is_local = "://" not in places[0]
+        self._where, self._client = _opened(urls[0])
+        is_local = "://" not in urls[0]
         self._options = (
             {} if is_local else {"search_params": models.SearchParams(exact=True)}
         )  # always true in local mode

@@ -33,7 +33,7 @@ class SearchedIndex(Protocol):
         """The k best hits, by score descending, then by the bytes of the docid ascending; of one state of the index.
 
         Args:
-            weights: What the engine knows a term by → impact, at least one.
+            weights: The key of a term in the engine → impact, at least one.
             k: Maximum number of hits.
             condition: What the hits fulfil; None for any.
 

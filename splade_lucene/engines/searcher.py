@@ -234,8 +234,8 @@ class _Documents:
     def __init__(self, searcher: EngineSearcher, docids: Sequence[str]) -> None:
         self._searcher, self._docids = searcher, docids
 
-    def _sources(self, places: Iterable[int]) -> list[tuple[str, dict[str, Any]]]:
-        docids = [self._docids[place] for place in to_list(places, "lucene_docids")]
+    def _sources(self, positions: Iterable[int]) -> list[tuple[str, dict[str, Any]]]:
+        docids = [self._docids[each] for each in to_list(positions, "lucene_docids")]
         sources = self._searcher.sources(docids)
         return [(docid, source or {}) for docid, source in zip(docids, sources, strict=True)]
 

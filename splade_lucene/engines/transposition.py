@@ -147,13 +147,13 @@ class Transposition:
         return np.memmap(path, np.int32, "r")
 
     def _gathered(self, numbers: NDArray[np.int64], sizes: NDArray[np.int64]) -> Rows:
-        places, columns, values = [], [], []
+        row_numbers, columns, values = [], [], []
         for run in self._runs:
             known = np.flatnonzero(numbers < run.starts.size - 1)
             first = run.starts[numbers[known]]
             count = run.starts[numbers[known] + 1] - first
             at = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
-            places.append(np.repeat(known, count))
+            row_numbers.append(np.repeat(known, count))
             columns.append(run.columns[at])
             values.append(run.values[at])
         starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -161,5 +161,5 @@ class Transposition:
             return Rows(numbers, starts, columns[0], values[0])
         if not self._runs:
             return Rows(numbers, starts, np.zeros(0, np.int32), np.zeros(0, np.int32))
-        order = np.argsort(np.concatenate(places), kind="stable")
+        order = np.argsort(np.concatenate(row_numbers), kind="stable")
         return Rows(numbers, starts, np.concatenate(columns)[order], np.concatenate(values)[order])

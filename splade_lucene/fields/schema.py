@@ -185,7 +185,7 @@ class FieldRequest:
     def __bool__(self) -> bool:
         return bool(self.types) or self.everything
 
-    def beside(self, known: FieldSchema) -> FieldRequest:
+    def extending(self, known: FieldSchema) -> FieldRequest:
         """This request, and the fields that an index has, whose types stay as they are.
 
         Raises:
@@ -199,7 +199,7 @@ class FieldRequest:
         )  # fmt: skip
 
     @property
-    def asks(self) -> bool:
+    def requires_fields(self) -> bool:
         """Whether documents must have fields."""
         return self.everything or bool(self.types.keys() - self.may_lack)
 

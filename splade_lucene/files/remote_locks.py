@@ -54,7 +54,7 @@ class RemoteLock:
         while not self._store.create(self.name, self._content()):
             if self.is_held():
                 return False
-            if self._found() is None:
+            if self._read() is None:
                 continue  # its owner has ended
             self._store.write({self.name: self._content()})
             time.sleep(_SETTLING)
@@ -67,20 +67,20 @@ class RemoteLock:
 
     def is_held(self) -> bool:
         """Whether a living process holds the lock. Telling that its owner is dead takes a while."""
-        before = self._found()
+        before = self._read()
         if before is not None:
             note(f"{self._store}: waiting {_PATIENCE:.0f} seconds to see whether {self.owner} still writes to it")
         end = time.monotonic() + _PATIENCE
         while before is not None and time.monotonic() < end:
             time.sleep(_POLL)
-            if (found := self._found()) != before:
+            if (found := self._read()) != before:
                 return found is not None
         return False
 
     @property
     def owner(self) -> str:
         """The owner of the lock, in words."""
-        return str((self._found() or {}).get("owner", "another process"))
+        return str((self._read() or {}).get("owner", "another process"))
 
     def check(self) -> None:
         """Checks that no other process has taken over.
@@ -107,9 +107,9 @@ class RemoteLock:
         return json.dumps({"owner": owner, "token": self._token, "renewal": self._number}).encode()
 
     def _is_ours(self) -> bool:
-        return (self._found() or {}).get("token") == self._token
+        return (self._read() or {}).get("token") == self._token
 
-    def _found(self) -> dict[str, object] | None:
+    def _read(self) -> dict[str, object] | None:
         """The content of the object; None if it does not exist."""
         content = self._store.read([self.name]).get(self.name)
         if content is None:

@@ -95,7 +95,7 @@ def add_corpus(  # noqa: PLR0913 - all but the first two are keywords with defau
         added = encode_corpus(
             corpus, folder, encoder, manifest.quantizer, pruning=Pruning(**manifest.pruning),
             min_impact=manifest.min_impact, overwrite=True, id_field=id_field, text_field=text_field,
-            fields=FieldRequest.of(fields).beside(index_fields(index_dir)), skip_bad=skip_bad,
+            fields=FieldRequest.of(fields).extending(index_fields(index_dir)), skip_bad=skip_bad,
             on_problem=on_problem, progress=progress,
         )  # fmt: skip
         files = [folder / part.name for part in added.parts]
@@ -136,7 +136,7 @@ def add_pseudo_documents(
     check_compatible(index_dir, read_index_manifest(index_dir), added)
     request = FieldRequest.of(fields)
     if request:
-        request = request.beside(index_fields(index_dir))
+        request = request.extending(index_fields(index_dir))
     settings = replace(settings, fields=fields_of_files(request, source, files, added))
     return index_files(files, index_dir, settings, added, progress)
 

@@ -153,7 +153,7 @@ def _index_collection(
         prepare_target(index_dir, append=append, overwrite=overwrite, can_append=True)
         manifest = verified_manifest(source, files, settings.threads)
         if append and request:
-            request = request.beside(index_fields(index_dir))
+            request = request.extending(index_fields(index_dir))
         settings = replace(settings, fields=fields_of_files(request, source, files, manifest))
         return index_files(files, index_dir, settings, manifest, progress)
 

@@ -145,7 +145,7 @@ class Journal:
     def _busy(self) -> InputError:
         return InputError(
             "another process is encoding into this folder",
-            path=self._shown(self.folder),
+            path=self._display_path(self.folder),
             remedy="Wait for it, or use another folder",
         )
 
@@ -174,7 +174,7 @@ class Journal:
     def _refresh(self) -> None:
         """Rereads what other processes have changed; a local folder is always current."""
 
-    def _shown(self, path: Path) -> str | Path:
+    def _display_path(self, path: Path) -> str | Path:
         """What messages call a file."""
         return path
 
@@ -187,11 +187,11 @@ class Journal:
     def _delete(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
-    def _written(self) -> list[tuple[int, Path]]:
+    def _part_files(self) -> list[tuple[int, Path]]:
         """All part files in the folder with their numbers, of any shard, including partially written ones."""
         return parts_among(self.folder.glob("part-*.jsonl*"))
 
-    def _is_there(self, part: Part) -> bool:
+    def _is_intact(self, part: Part) -> bool:
         """Whether a finished part is as it was written."""
         path = self.folder / part.name
         return path.is_file() and file_digest(path) == part.sha256
@@ -211,7 +211,7 @@ class Journal:
         manifest = self._manifest(self.manifest_path)
         if manifest is None or self.settings or manifest.encoding != json_digest(settings):
             return None
-        return manifest if all(map(self._is_there, manifest.parts)) else None
+        return manifest if all(map(self._is_intact, manifest.parts)) else None
 
     def is_started_with(self, settings: dict[str, Any]) -> bool:
         """Whether the folder contains an encoding, finished or not, with exactly these settings."""
@@ -233,7 +233,7 @@ class Journal:
         kept: Iterable[Part] = self.parts.values() if self.settings == settings else ()
         if manifest is not None and manifest.encoded_with == settings:  # finished, but damaged since then
             kept = manifest.parts
-        written = self._written()
+        written = self._part_files()
         own = [path for number, path in written if self._shard.has_part(number)]
         others = [
             (path, shard, found)
@@ -244,15 +244,15 @@ class Journal:
             is_started = self.is_started_with(settings)
             if not is_started and (manifest is not None or self.parts or own):
                 found = self.settings or (manifest.encoded_with if manifest else {})
-                self._refuse(settings, found, self._shown(self.folder))
+                self._refuse(settings, found, self._display_path(self.folder))
             for path, shard, found in others:
                 theirs = {key: found.get(key) for key in shared}
                 self._refuse(
-                    {**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, self._shown(path)
+                    {**shared, "shards": self._shard.count}, {**theirs, "shards": shard.count}, self._display_path(path)
                 )
         elif any(self._is_locked(path.with_suffix(".lock")) for path, _, _ in others):
             raise self._busy()
-        self.parts = {part.number: part for part in kept if self._is_there(part)}
+        self.parts = {part.number: part for part in kept if self._is_intact(part)}
         names = {part.name for part in self.parts.values()}
         self._rewrite(settings)  # first, so that a run interrupted after this point can resume
         self._delete(self.manifest_path)
@@ -283,7 +283,7 @@ class Journal:
         """A manifest of the folder; one that cannot be read counts as that of another encoding if it may be replaced."""
         try:
             remedy = "Pass overwrite=True to replace it, or use another folder"
-            return read_manifest(path, remedy=remedy, shown=self._shown(path))
+            return read_manifest(path, remedy=remedy, shown=self._display_path(path))
         except InputError:
             if not self._replaces:
                 raise

@@ -94,7 +94,7 @@ class RemoteJournal(Journal):
     def _prepare(self) -> None:
         """Does nothing: a store has no folders to create."""
 
-    def _shown(self, path: Path) -> str | Path:
+    def _display_path(self, path: Path) -> str | Path:
         return self._store.url if path == self.folder else f"{self._store.url}/{path.name}"
 
     def _has_lock(self) -> bool:
@@ -108,10 +108,10 @@ class RemoteJournal(Journal):
         if path.name in self._sizes:
             self._store.delete([path.name])
 
-    def _written(self) -> list[tuple[int, Path]]:
+    def _part_files(self) -> list[tuple[int, Path]]:
         return parts_among(self.folder / name for name in self._sizes)
 
-    def _is_there(self, part: Part) -> bool:
+    def _is_intact(self, part: Part) -> bool:
         return self._sizes.get(part.name) == part.size
 
     def _rewrite(self, settings: dict[str, Any]) -> None:
@@ -145,7 +145,7 @@ class RemoteJournal(Journal):
         self._remote_lock.check()
         self._sizes = self._store.files()
         for part in manifest.parts:
-            if not self._is_there(part):
+            if not self._is_intact(part):
                 found = f"{self._sizes[part.name]:,}" if part.name in self._sizes else "no"
                 raise StorageError(
                     f"{self._store.url}/{part.name}: expected an object of {part.size:,} bytes, found {found}. Run the same "

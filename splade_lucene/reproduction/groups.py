@@ -157,11 +157,11 @@ class GroupResult:
             cells = []
             for system in group.systems:
                 published, obtained, is_good = self.figure(row, system)
-                cells += [Cell(show(published, row.measure)), _obtained(obtained, is_good=is_good)]
+                cells += [Cell(show(published, row.measure)), _obtained_cell(obtained, is_good=is_good)]
             rows.append((row.title, tuple(cells)))
         for average in group.averages:
             means = [self.average(average, system) for system in group.systems]
-            cells = [each for mean, own in means for each in (Cell(f"{mean:.4f}"), _obtained(own, is_good=True))]
+            cells = [each for mean, own in means for each in (Cell(f"{mean:.4f}"), _obtained_cell(own, is_good=True))]
             rows.append((average.title, tuple(cells)))
         several = len(group.systems) > 1
         columns = tuple(
@@ -226,5 +226,5 @@ def reproduce_group(
     return GroupResult(group, {each.name: each for each in members}, done, failed)
 
 
-def _obtained(value: float | None, *, is_good: bool) -> Cell:
+def _obtained_cell(value: float | None, *, is_good: bool) -> Cell:
     return Cell("–") if value is None else Cell(f"{value:.4f}", "" if is_good else "†")

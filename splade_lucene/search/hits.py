@@ -271,7 +271,7 @@ class Hits(Sequence[Hit]):
         return self._profile
 
     @property
-    def met_damage(self) -> bool:
+    def found_damage(self) -> bool:
         """Whether the search detected a damaged accelerator; the hits are still correct."""
         return self._profile is not None and bool(self._profile[12])
 

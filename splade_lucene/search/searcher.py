@@ -511,7 +511,7 @@ class LuceneImpactSearcher(DocumentMethods, HybridMethods, PyseriniMethods, Proc
                 Hits(each.docids, each.scores, each.lucene_docids, snapshot.reader, each.profile)
                 for each in wire.unpack_impact_rankings(wire.to_bytes(answer), len(vectors))
             ]
-        if any(hits.met_damage for hits in found):
+        if any(hits.found_damage for hits in found):
             self._report_problems()
         return found
 

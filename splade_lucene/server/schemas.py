@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT
+from splade_lucene.defaults import HITS_SHOWN, MAX_IMPACT, QUICK_MEASURES
 from splade_lucene.records import well_formed
 
 Text = Annotated[str, BeforeValidator(lambda value: well_formed(value) if isinstance(value, str) else value)]
@@ -119,7 +119,7 @@ class RunsBody(Request):
     run: Text = Field(description="A run: lines of qid, Q0, docid, rank, score, tag.")
     qrels: Text | None = Field(default=None, description="Judgments: lines of qid, 0, docid, relevance.")
     topics: Text | None = Field(default=None, description="Queries: lines of qid, tab, text.")
-    measure: str = Field(default="nDCG@10", description="The measure by which queries are sorted, worst first.")
+    measure: str = Field(default=QUICK_MEASURES[0], description="The measure by which queries are sorted, worst first.")
 
 
 # ---- answers ----

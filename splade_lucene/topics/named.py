@@ -129,7 +129,7 @@ def _find(kind: Kind, source: str | Path) -> tuple[Path, _Entry]:
     error = _ERRORS[kind]
     if not _may_be_name(name, kind):
         raise error("no such file", path=source, remedy="Check the path")
-    names = named(kind)
+    names = files_by_name(kind)
     entry = names.get(name_key(name))
     if entry is None:
         similar = [each for each in names if each.startswith(name_key(name))][:6]
@@ -166,7 +166,7 @@ def names_of_file(file: str) -> tuple[str, str]:
 
 
 @lru_cache
-def named(kind: Kind) -> Mapping[str, _Entry]:
+def files_by_name(kind: Kind) -> Mapping[str, _Entry]:
     """Maps the keys of all names (:func:`name_key`) to their files."""
     table = json.loads(NAMES_FILE.read_text(encoding="utf-8"))[kind]
     entries = {file: _Entry(file, record.get("reader", "")) for file, record in table.items()}

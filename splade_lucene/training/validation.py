@@ -131,14 +131,14 @@ def check_validation(validation: Validation) -> None:
             path=validation.qrels,
             remedy="Check that corpus, topics and qrels belong together",
         )
-    _note_lacking(validation, "judged queries", "validation.topics", "counts as 0 in each measure", qids, [*judged])
+    _note_missing(validation, "judged queries", "validation.topics", "counts as 0 in each measure", qids, [*judged])
     relevant = [docid for qid in judged.keys() & qids for docid, grade in judged[qid].items() if grade > 0]
-    _note_lacking(
+    _note_missing(
         validation, "relevant documents", "validation.corpus", "counts as not found", docids, sorted(set(relevant))
     )
 
 
-def _note_lacking(
+def _note_missing(
     validation: Validation, kind: str, where: str, effect: str, known: set[str], judged: Sequence[str]
 ) -> None:  # fmt: skip
     """Notes which of the judged queries or documents the validation data lack."""
