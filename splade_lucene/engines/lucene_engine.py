@@ -160,7 +160,7 @@ same in parallel, waits when the engine is busy, resumes, and compares the count
 {self.title.lower()} --url "$URL" --name {name}` searches it.
 
 The score of a hit is an integer, as in the index, as long as it is below 2²⁴. Equal scores are ordered by `docid`. A search
-for more than 10,000 hits needs a point in time, and goes on with `search_after`.
+for more than 10,000 hits needs a point in time, and continues with `search_after`.
 
 {self.notes()}"""  # noqa: E501 - a command is one line
 

@@ -230,7 +230,11 @@ def matching_query_encoder(
     if model is not None:
         recorded = replace(recorded, model=None)
     encoder = SpladeEncoder(
-        model or manifest.model, documents, queries.with_defaults(recorded), device=device, trust_remote_code=trust_remote_code
+        model or manifest.model,
+        documents,
+        queries.with_defaults(recorded),
+        device=device,
+        trust_remote_code=trust_remote_code,
     )
     expected = manifest.query_digest or manifest.model_digest
     if expected and encoder.query_digest() != expected:
