@@ -84,7 +84,7 @@ def check_qid(
 def id_text(value: object) -> str | None:
     """A docid or qid as a string: integers, NumPy's included, in decimal; None for anything but integers and valid strings.
 
-    A string with half of a surrogate pair is not valid: no file can hold it.
+    A string with an unpaired surrogate is not valid: no file can hold it.
 
     Example:
         >>> id_text("07"), id_text(7), id_text(7.0), id_text(True)

@@ -54,7 +54,7 @@ class Measure:
 
     Attributes:
         name: Name of the measure.
-        definition: The measure of ir_measures, the name in trec_eval, or the cut-off of MS MARCO's measure.
+        definition: The measure of ir_measures, the name in trec_eval, or the cutoff of MS MARCO's measure.
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 Source: ``ms_marco_eval.py`` in github.com/microsoft/MSMARCO-Passage-Ranking. Differences from trec_eval's ``recip_rank``:
 
-- relevant hits below the cut-off are ignored, whereas ``recip_rank`` considers the whole ranking;
+- relevant hits below the cutoff are ignored, whereas ``recip_rank`` considers the whole ranking;
 - the rank of a hit is the one in the file, regardless of scores and the order of lines, whereas trec_eval uses only scores
   and breaks ties by descending docid; gaps in the ranks are kept;
 - the mean is over all judged queries, including those missing from the run (trec_eval only with ``-c``).
@@ -22,7 +22,7 @@ _NAME = re.compile(r"MSMARCO-RR@([1-9][0-9]{0,8})")
 
 
 def find_cutoff(name: str) -> int | None:
-    """The cut-off in the measure's name; None for any other name."""
+    """The cutoff in the measure's name; None for any other name."""
     found = _NAME.fullmatch(name)
     return int(found[1]) if found else None
 
@@ -30,7 +30,7 @@ def find_cutoff(name: str) -> int | None:
 def measure_reciprocal_rank(
     qrels: Mapping[str, Mapping[str, int]], ranks: Mapping[str, Mapping[str, int]], cutoff: int
 ) -> dict[str, float]:
-    """Reciprocal rank of the first relevant document up to the cut-off, for all judged queries; 0 if there is none.
+    """Reciprocal rank of the first relevant document up to the cutoff, for all judged queries; 0 if there is none.
 
     Args:
         qrels: Judgments; documents judged 1 or more are relevant.

@@ -175,7 +175,7 @@ def _value(value: object) -> FilterValue:
         aware = value if value.tzinfo else value.replace(tzinfo=datetime.UTC)
         return aware.astimezone(datetime.UTC)
     if isinstance(value, str) and well_formed(value) != value:
-        raise QueryError(f"the value {value!a:.80} contains an unpaired surrogate")
+        raise QueryError(f"the value {value!a:.80} contains an unpaired surrogate", remedy="Fix the text of the value")
     if isinstance(value, float) and not math.isfinite(value):
         raise QueryError(f"a field cannot be compared with {value}", remedy="Use a finite number")
     if isinstance(value, str | int | float | datetime.date):

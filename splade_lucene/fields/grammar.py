@@ -61,7 +61,7 @@ def parse_filter(text: str) -> Filter:
     if not isinstance(text, str):
         raise QueryError(f"a filter must be a string or made with where(…), got {text!r:.80}")
     if well_formed(text) != text:
-        raise QueryError("the filter contains an unpaired surrogate")
+        raise QueryError("the filter contains an unpaired surrogate", remedy="Fix the text of the filter")
     return _Parser(text).parse()
 
 
@@ -206,7 +206,7 @@ class _Parser:
         text = _ESCAPE.sub(one, token.text[1:-1])
         joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         if "\ufffd" in joined and "\ufffd" not in text:
-            raise self._wrong("whole characters, not half of a surrogate pair", token)
+            raise self._wrong("whole characters, not an unpaired surrogate", token)
         return joined
 
     # ---- tokens ----

@@ -33,7 +33,7 @@ def make(kind: type[_T], data: object, where: str = "", *, ignore_unknown: bool 
 
     Args:
         kind: The dataclass. Its fields are strings, numbers, booleans, Literals, other dataclasses, tuples, mappings, and
-            Any, or one of these and None. A number is finite; a string has no half of a surrogate pair.
+            Any, or one of these and None. A number is finite; a string has no unpaired surrogate.
         data: The mapping.
         where: The place of the mapping in its file, for messages; empty for the whole file.
         ignore_unknown: Ignore unknown keys instead of refusing them.
@@ -98,7 +98,7 @@ def _scalar(hint: type[Any], value: Any, where: str) -> Any:
     if not fits or (isinstance(value, bool) and hint is not bool):
         raise _wrong(value, where, f"Write a value of type {hint.__name__}")
     if isinstance(value, str) and well_formed(value) != value:
-        raise _wrong(value, where, "Write it without halves of surrogate pairs")
+        raise _wrong(value, where, "Write it without unpaired surrogates")
     if hint is not float:
         return value
     try:

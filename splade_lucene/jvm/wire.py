@@ -63,7 +63,7 @@ def pack_strings(strings: Iterable[str]) -> bytes:
     """Int count; the strings.
 
     Raises:
-        InputError: A string has half of a surrogate pair.
+        InputError: A string contains an unpaired surrogate.
     """
     parts = [_pack_string(_utf8(string)) for string in strings]
     return _INT.pack(len(parts)) + b"".join(parts)
@@ -74,7 +74,7 @@ def _utf8(string: str) -> bytes:
         return string.encode()
     except UnicodeEncodeError:
         raise InputError(
-            f"{string!a:.200} has half of a surrogate pair, which UTF-8 cannot encode", remedy="Change it"
+            f"{string!a:.200} contains an unpaired surrogate, which UTF-8 cannot encode", remedy="Remove it"
         ) from None
 
 

@@ -220,7 +220,7 @@ def check_text(text: str) -> bytes:
     """Encodes a text as UTF-8.
 
     Raises:
-        BadDocumentError: It has half of a surrogate pair, which JSON can express but UTF-8 cannot encode.
+        BadDocumentError: It contains an unpaired surrogate, which JSON can express but UTF-8 cannot encode.
     """
     try:
         return text.encode()

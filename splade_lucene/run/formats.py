@@ -129,7 +129,10 @@ class JsonPairs(list[tuple[str, Any]]):
         super().__init__(pairs)
         for key, _ in self:
             if well_formed(key) != key:
-                raise RunError(f"the id {key!r:.80} has half of a surrogate pair, which UTF-8 cannot encode")
+                raise RunError(
+                    f"the id {key!r:.80} contains an unpaired surrogate, which UTF-8 cannot encode",
+                    remedy="Change the id",
+                )
 
 
 def read_json_pairs(path: Path, lines: Lines) -> JsonPairs:

@@ -339,7 +339,7 @@ def open_run_writer(path: str | Path, *, format: RunFormat = "trec", tag: str = 
     if not tag or tag.split() != [tag]:
         raise RunError(f"the tag {tag!r} is empty or contains white space", remedy="Use one word")
     if well_formed(tag) != tag:
-        raise RunError(f"the tag {tag!a} has half of a surrogate pair, which UTF-8 cannot encode", remedy="Change it")
+        raise RunError(f"the tag {tag!a} contains an unpaired surrogate, which UTF-8 cannot encode", remedy="Change it")
     with atomic_text_writer(to_path(path)) as file:
         writer = RunWriter(file, checked, tag)
         yield writer

@@ -169,7 +169,7 @@ def checked_vector(vector: Mapping[str, int], path: Path, number: int) -> dict[s
             )
         if well_formed(term) != term:
             raise TopicsError(
-                f"term {term!r:.80} has half of a surrogate pair, which UTF-8 cannot encode", path=path, line=number,
+                f"term {term!r:.80} contains an unpaired surrogate, which UTF-8 cannot encode", path=path, line=number,
                 remedy="Remove it",
             )  # fmt: skip
     return {term: int(impact) for term, impact in vector.items()}

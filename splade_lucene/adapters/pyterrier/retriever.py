@@ -41,7 +41,7 @@ class ImpactRetriever(pt.Transformer):
 
     A frame with ``qid`` and ``query_toks`` or ``query`` is searched; ``query_toks`` come first, and float weights in them are
     quantized as the index was. The result has ``docno``, ``score`` and ``rank`` (from 0) beside the columns of the query. A
-    frame that also has ``docno`` is re-ranked by the exact scores of its documents. Scores fall strictly, as in our run files:
+    frame that also has ``docno`` is reranked by the exact scores of its documents. Scores fall strictly, as in our run files:
     they are the integer scores, and within ties they differ by a few parts in ten million, so that every measure keeps the
     order.
 
@@ -261,7 +261,7 @@ class TextLoader(pt.Transformer):
         return inp.assign(**added)
 
     def fuse_rank_cutoff(self, k: int) -> pt.Transformer:
-        """The cut-off before the texts are read."""
+        """The cutoff before the texts are read."""
         return pt.RankCutoff(k) >> self
 
     def __repr__(self) -> str:
