@@ -368,7 +368,7 @@ def test_missing_and_incomplete_checkpoints_are_named(tmp_path):
     tiny.mkdir()
     tiny_checkpoint(tiny, "bert")
     (tiny / "model.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(ModelError, match="cannot load a masked language model"):
+    with pytest.raises(ModelError, match="cannot load a masked language model: .* Check that"):
         SpladeEncoder(tiny, device="cpu").encode_documents(["a"])
 
 

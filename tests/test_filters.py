@@ -330,7 +330,7 @@ def test_filters_of_docids_and_of_fields_are_joined(documents, index):
         ("on = 'yesterday'", "a date such as"),
         ("open = 1", "'open' is of the type boolean.*= true"),
         ("open < true", "= true"),
-        ("year prefix '2'", "only keywords have prefixes"),
+        ("year prefix '2'", "only keywords have prefixes. Compare it by a range"),
     ],
 )
 def test_a_comparison_that_the_type_does_not_allow_is_refused(index, text, says):

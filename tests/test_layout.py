@@ -266,7 +266,7 @@ def test_other_modules_are_refused_by_name(tmp_path, style, modules, named):
 def test_documents_without_a_network_are_refused(tmp_path):
     add_modules(tmp_path, [("SparseStaticEmbedding", "")], "6")
     (tmp_path / "model.safetensors").touch()
-    with pytest.raises(ModelError, match="documents are encoded without a network"):
+    with pytest.raises(ModelError, match="documents are encoded without a network.* Use another checkpoint"):
         read_layout(tmp_path)
 
 
@@ -274,7 +274,10 @@ def test_documents_without_a_network_are_refused(tmp_path):
 def test_an_unknown_pooling_is_refused(tmp_path, key, value):
     bare_plain(tmp_path, "6")
     write_json(tmp_path / "1_SpladePooling" / "config.json", {key: value})
-    with pytest.raises(ModelError, match=rf"1_SpladePooling/config\.json: unknown pooling or activation in .*{value}"):
+    with pytest.raises(
+        ModelError,
+        match=rf"1_SpladePooling/config\.json: unknown pooling or activation in .*{value}.* Use another checkpoint",
+    ):
         read_layout(tmp_path)
 
 

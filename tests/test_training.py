@@ -1124,7 +1124,10 @@ def test_a_cross_encoder_orders_candidates(tmp_path, data, base):
 
 def test_teachers_that_cannot_be_loaded_are_named(tmp_path, data, base):
     (tmp_path / "empty").mkdir()
-    for key, message in (("dense", "cannot load a dense encoder"), ("cross_encoder", "cannot load a cross-encoder")):
+    for key, message in (
+        ("dense", "cannot load a dense encoder: .* Check the path"),
+        ("cross_encoder", "cannot load a cross-encoder: .* Check the path"),
+    ):
         with pytest.raises(ModelError, match=rf"empty: {message}"):
             run(tmp_path, data, base, teacher={key: str(tmp_path / "empty")}, output=str(tmp_path / key))
 

@@ -125,7 +125,10 @@ class ShardedReader:
                 f"expected a condition on fields, got {filter!r:.80}", remedy="Shards have no filters of docids"
             )
         if filter is not None and not self.have_same_fields:
-            raise QueryError("the shards do not have the same fields, so they cannot be filtered")
+            raise QueryError(
+                "the shards do not have the same fields, so they cannot be filtered",
+                remedy="Build all with the same fields=…",
+            )
 
     def commit(self) -> str:
         """Identifiers of the open commits, separated by spaces."""

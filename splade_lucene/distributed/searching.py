@@ -265,7 +265,10 @@ class ShardedSearcher(ProcessBound):
             QueryError: The query or the filter is wrong.
         """
         if approximation is not None and not approximation.is_exact:
-            raise QueryError("shards are searched exactly: what an approximation finds depends on how they are divided")
+            raise QueryError(
+                "shards are searched exactly: what an approximation finds depends on how they are divided",
+                remedy="Leave it out, or merge the shards",
+            )
         return self.batch_search([q], ["q"], k, fields=fields, filter=filter)["q"]
 
     def batch_search(

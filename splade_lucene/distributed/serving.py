@@ -197,7 +197,9 @@ class Replicas:
         try:
             outcome = call.result(timeout_s=self._seconds)
         except TimeoutError as error:
-            raise SpladeLuceneError(f"a shard has not answered for {self._seconds:g} seconds") from error
+            raise SpladeLuceneError(
+                f"a shard has not answered for {self._seconds:g} seconds. Check the nodes of the Ray cluster."
+            ) from error
         return result_of(outcome)
 
     def close(self) -> None:

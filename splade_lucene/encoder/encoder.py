@@ -299,7 +299,7 @@ class SpladeEncoder(ProcessBound):
             InputError: Queries are encoded without a network.
         """
         if isinstance(self.layout.queries, TableSide):
-            raise InputError("this checkpoint encodes queries without a network")
+            raise InputError("this checkpoint encodes queries without a network", remedy="Use query_table")
         return self._network(self.layout.queries, self.query_dtype)
 
     @cached_property
@@ -332,7 +332,7 @@ class SpladeEncoder(ProcessBound):
             InputError: Queries are encoded with a network.
         """
         if isinstance(self.layout.queries, NetworkSide):
-            raise InputError("this checkpoint encodes queries with a network")
+            raise InputError("this checkpoint encodes queries with a network", remedy="Use query_network")
         return TermTable(self.layout.queries)
 
     @property

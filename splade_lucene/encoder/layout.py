@@ -335,7 +335,10 @@ def _read_modules(location: Location) -> Layout:
     }
     documents = sides["document"]
     if not isinstance(documents, NetworkSide):
-        raise ModelError(f"{location.folder}: documents are encoded without a network, so this is not a SPLADE model.")
+        raise ModelError(
+            f"{location.folder}: documents are encoded without a network, so this is not a SPLADE model. "
+            "Use another checkpoint."
+        )
     return Layout(location, documents, sides["query"], tuple(dict.fromkeys(found)))
 
 
@@ -365,7 +368,9 @@ def _read_route(
             pooling = settings.get("pooling_strategy", "max")
             activation = _ACTIVATIONS.get(settings.get("activation_function", "relu"))
         if pooling not in get_args(Pooling) or activation is None:
-            raise ModelError(f"{route[1][1] / 'config.json'}: unknown pooling or activation in {settings}.")
+            raise ModelError(
+                f"{route[1][1] / 'config.json'}: unknown pooling or activation in {settings}. Use another checkpoint."
+            )
         length = _configured_length(route[0][1])
         found += [text, f"{route[1][1].name}/config.json: {pooling} of {_FORMULAS[activation]}"]
         if len(names) == 3:
@@ -390,7 +395,10 @@ def _static_weights(folder: Path, root: Path) -> Path:
     candidates += [folder / "model.safetensors", folder / "pytorch_model.bin"]
     weights = next((path for path in candidates if path.is_file()), None)
     if weights is None:
-        raise ModelError(f"{folder}: no weights for query tokens (expected {', '.join(p.name for p in candidates)}).")
+        raise ModelError(
+            f"{folder}: no weights for query tokens (expected {', '.join(p.name for p in candidates)}). "
+            "Copy the whole checkpoint."
+        )
     return weights
 
 

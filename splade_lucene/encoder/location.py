@@ -15,6 +15,9 @@ from splade_lucene.files.json_text import check_nesting, parse_json
 from splade_lucene.imports import uninterrupted_imports
 from splade_lucene.models import EMBEDDED_DOC_MODEL, EMBEDDED_MODEL, embedded_model_folder, embedded_query_table
 
+CHECK_NAME = "Check the path or the name."
+"""What to do if a model cannot be loaded."""
+
 SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", INT8_WEIGHTS)
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json", "adapter_model.bin")
 WEIGHT_FILES = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)

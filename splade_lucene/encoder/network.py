@@ -73,7 +73,10 @@ class Network:
         self.model = model
         decoder: Any = model.get_output_embeddings()
         if decoder is None:
-            raise ModelError(f"{side.location.folder}: this network has no output embeddings for the vocabulary.")
+            raise ModelError(
+                f"{side.location.folder}: this network has no output embeddings for the vocabulary. Use a checkpoint with its "
+                "language-model head."
+            )
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.terms = vocabulary_terms(self.tokenizer.get_vocab(), int(decoder.weight.shape[0]))
         self._check_tokenizer()

@@ -125,7 +125,9 @@ def _trace(folder: Path) -> tuple[Any, dict[str, int]]:
     except ModelError:
         raise
     except Exception as error:  # the loaders of weights and configurations raise all kinds of exceptions
-        raise ModelError(f"{folder}: cannot load a masked language model: {first_line(error)}.") from error
+        raise ModelError(
+            f"{folder}: cannot load a masked language model: {first_line(error)}. Check that the checkpoint is complete."
+        ) from error
     if missing:
         raise ModelError(f"{folder}: the checkpoint lacks {missing[0]}. Use a checkpoint with its language-model head.")
 

@@ -163,7 +163,9 @@ class OnnxNetwork:
         outputs = {each.name: len(each.shape or ()) for each in session.get_outputs()}
         if {"output_idx", "output_weights"} <= set(outputs):
             if (side.pooling, side.activation) != ("max", "log1p_relu"):
-                raise ModelError(f"{path}: this ONNX file pools by max of log(1 + relu(x)), which cannot be changed.")
+                raise ModelError(
+                    f"{path}: this ONNX file pools by max of log(1 + relu(x)), which cannot be changed. Use backend=torch."
+                )
             self._is_pooled, self._outputs = True, ["output_idx", "output_weights"]
             return None
         self._outputs = [name for name, rank in outputs.items() if rank == 3][:1]
@@ -207,7 +209,7 @@ class OnnxNetwork:
         self._session, self._inputs = session, [each.name for each in session.get_inputs()]
         if not {"input_ids"} <= set(self._inputs) <= _INPUTS:
             raise ModelError(
-                f"{self._path}: the inputs are {', '.join(self._inputs)}, expected {', '.join(sorted(_INPUTS))}."
+                f"{self._path}: the inputs are {', '.join(self._inputs)}, expected {', '.join(sorted(_INPUTS))}. {WRITE_AGAIN}."
             )
 
 

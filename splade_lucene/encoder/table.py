@@ -83,7 +83,10 @@ def _read_weights(path: Path | None, missing: float, entries: dict[str, int], si
     known, largest = 0, float(np.finfo(np.float32).max)
     for entry, weight in table.items():
         if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= largest:
-            raise ModelError(f"{path}: token {entry!r} has the weight {weight!r:.60}, expected a number of at least 0.")
+            raise ModelError(
+                f"{path}: token {entry!r} has the weight {weight!r:.60}, expected a number of at least 0. "
+                "Copy the checkpoint again."
+            )
         term_id = entries.get(entry)
         if term_id is not None:
             weights[term_id] = weight
@@ -136,7 +139,9 @@ def read_tensor(path: Path, size: int) -> NDArray[np.float32]:
     except Exception as error:  # each loader raises its own exceptions
         raise ModelError(f"{path}: the weights cannot be read ({error}). Copy the checkpoint again.") from error
     if tensor.ndim != 1 or len(tensor) < size:
-        raise ModelError(f"{path}: expected one weight for each of {size} tokens, got shape {tensor.shape}.")
+        raise ModelError(
+            f"{path}: expected one weight for each of {size} tokens, got shape {tensor.shape}. Copy the checkpoint again."
+        )
     if not np.isfinite(tensor).all():
         raise ModelError(f"{path}: the weights have values that are not finite. Copy the checkpoint again.")
     return _some_above_0(np.maximum(tensor.astype(np.float32), 0), path)

@@ -261,7 +261,10 @@ class _Documents:
         self._check(name)
         kind = self._searcher.metadata.fields[name]
         if not kind.startswith("keyword"):
-            raise QueryError(f"the field {name!r} is of the type {kind}, and only keywords are counted")
+            raise QueryError(
+                f"the field {name!r} is of the type {kind}, and only keywords are counted",
+                remedy="Name a field of keywords",
+            )
         counts: Counter[str] = Counter()
         for values in self.field_values(lucene_docids, [name]):
             value = values.get(name, [])

@@ -24,7 +24,7 @@ from splade_lucene.fields.expression import (
     Prefix,
     format_value,
 )
-from splade_lucene.fields.grammar import MAX_DEPTH
+from splade_lucene.fields.grammar import FLATTEN, MAX_DEPTH
 from splade_lucene.fields.values import DAY, FieldType, WrongValueError, date_micros, is_day
 
 LEAST_LONG, MOST_LONG = -(2**63), 2**63 - 1
@@ -149,7 +149,7 @@ def to_condition(part: Filter, types: Mapping[str, FieldType], depth: int = 0) -
         QueryError: A field is unknown, or its type does not allow the comparison.
     """
     if depth > 2 * MAX_DEPTH:
-        raise QueryError(f"the filter is nested more than {2 * MAX_DEPTH} levels deep")
+        raise QueryError(f"the filter is nested more than {2 * MAX_DEPTH} levels deep", remedy=FLATTEN)
     match part:
         case All():
             return Every(tuple(to_condition(each, types, depth + 1) for each in part.parts))
@@ -181,7 +181,10 @@ def _type(field: str, types: Mapping[str, FieldType]) -> FieldType:
 def _prefix(part: Prefix, types: Mapping[str, FieldType]) -> Condition:
     kind = _type(part.field, types)
     if not kind.startswith("keyword"):
-        raise QueryError(f"the field {part.field!r} is of the type {kind}, and only keywords have prefixes")
+        raise QueryError(
+            f"the field {part.field!r} is of the type {kind}, and only keywords have prefixes",
+            remedy="Compare it by a range",
+        )
     return KeywordPrefix(part.field, part.prefix)
 
 

@@ -32,6 +32,9 @@ from splade_lucene.records import well_formed
 MAX_DEPTH = 100
 """Maximum levels of parentheses and negations."""
 
+FLATTEN = "Use fewer parentheses: name in (…) takes many values"
+"""What to do about a filter that is nested too deeply."""
+
 _TOKEN = re.compile(
     r"""\s*(?:
     (?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt][0-9:.]+(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?)?(?![\w.]))
@@ -99,7 +102,7 @@ class _Parser:
     def _one(self) -> Filter:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise QueryError(f"the filter is nested more than {MAX_DEPTH} levels deep")
+            raise QueryError(f"the filter is nested more than {MAX_DEPTH} levels deep", remedy=FLATTEN)
         if self._skip("not"):
             found = ~self._one()
         elif self._skip("("):

@@ -107,4 +107,6 @@ def recorded_choices(manifest: Manifest, index_dir: str | Path) -> Choices:
     try:
         return make(Choices, manifest.choices)
     except ValueError as error:
-        raise InputError(f"the manifest is damaged ({error})", path=Path(index_dir) / INDEX_FILE) from None
+        raise InputError(
+            f"the manifest is damaged ({error})", path=Path(index_dir) / INDEX_FILE, remedy="Build the index again"
+        ) from None

@@ -147,7 +147,7 @@ class _Running:
                 unpack(archive, unpacked)
                 found = next(unpacked.rglob("segments_*"), None)
                 if found is None:
-                    raise DownloadError(f"{archive}: the archive does not contain a Lucene index.")
+                    raise DownloadError(f"{archive}: the archive does not contain a Lucene index. Download it again.")
                 shutil.rmtree(index, ignore_errors=True)
                 found.parent.rename(index)
             finally:

@@ -39,7 +39,8 @@ def unpack(archive: Path, target: Path, folder: str = "", progress: Callable[[in
         try:
             count = _unpack(archive, partial, folder, progress)
             if not count:
-                raise DownloadError(f"{archive}: the archive has no files{f' in a folder {folder}' if folder else ''}.")
+                where = f" in a folder {folder}" if folder else ""
+                raise DownloadError(f"{archive}: the archive has no files{where}. Check that it is the right archive.")
             replace_folder(partial, target)
         except OSError as error:
             raise storage_error(target, error) from error

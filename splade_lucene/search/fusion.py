@@ -31,7 +31,9 @@ def reciprocal_ranks(ranks: NDArray[np.int64], constant: float) -> NDArray[np.fl
         RunError: A rank and the constant are both 0.
     """
     if constant == 0 and not ranks.all():
-        raise RunError("the ranks of a run begin at 0, so the constant must be above 0")
+        raise RunError(
+            "the ranks of a run begin at 0, so the constant must be above 0", remedy="Number the hits from 1"
+        )
     return np.asarray(1.0 / (constant + ranks), dtype=np.float64)
 
 

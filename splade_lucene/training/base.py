@@ -19,7 +19,7 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from splade_lucene.encoder.checkpoint import load_tokenizer, read_language_model
 from splade_lucene.encoder.layout import read_layout
-from splade_lucene.encoder.location import locate
+from splade_lucene.encoder.location import CHECK_NAME, locate
 from splade_lucene.errors import ConfigError, ModelError, first_line
 from splade_lucene.files.files import atomic_text_writer, files_digest
 from splade_lucene.files.locks import lock
@@ -167,7 +167,7 @@ def _load(name: str) -> tuple[Any, Any, list[str]]:
     except ModelError:
         raise
     except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{name}: cannot load a masked-language model: {first_line(error)}") from error
+        raise ModelError(f"{name}: cannot load a masked-language model: {first_line(error)}. {CHECK_NAME}") from error
     trunk = [key for key in missing if key.startswith(f"{model.base_model_prefix}.")]
     if trunk:
         raise ModelError(f"{name}: {trunk[0]} is missing, which is not part of the head. Use another base.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import cached_file
 
 from splade_lucene.encoder.checkpoint import load_tokenizer
-from splade_lucene.encoder.location import locate
+from splade_lucene.encoder.location import CHECK_NAME, locate
 from splade_lucene.encoder.soundness import check_tokenizer
 from splade_lucene.errors import ConfigError, ModelError, first_line
 from splade_lucene.training.base import base_dropout, network_folder
@@ -109,5 +109,5 @@ def _check_teacher(teacher: Teacher) -> None:
             try:
                 cached_file(name, "config.json", _raise_exceptions_for_missing_entries=False)
             except Exception as error:  # the hub and the cache raise all kinds of exceptions
-                raise ModelError(f"{name}: cannot load a {kind}: {first_line(error)}") from error
+                raise ModelError(f"{name}: cannot load a {kind}: {first_line(error)}. {CHECK_NAME}") from error
     check_teacher_lengths(teacher)

@@ -9,7 +9,7 @@ from sentence_transformers.util import load_file_path
 from transformers import AutoConfig
 
 from splade_lucene.encoder.layout import token_positions
-from splade_lucene.encoder.location import read_json
+from splade_lucene.encoder.location import CHECK_NAME, read_json
 from splade_lucene.errors import ConfigError, ModelError, first_line
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def read_network_config(base: Path) -> Any:
     try:
         return AutoConfig.from_pretrained(base)
     except Exception as error:  # transformers' parsers raise all kinds of exceptions
-        raise ModelError(f"{base}: cannot load a masked-language model: {first_line(error)}") from error
+        raise ModelError(f"{base}: cannot load a masked-language model: {first_line(error)}. {CHECK_NAME}") from error
 
 
 def check_base_lengths(base: Path, settings: Optimization, *, has_network_queries: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_lucene.encoder.location import CHECK_NAME
 from splade_lucene.errors import ConfigError, ExamplesError, ModelError, first_line
 from splade_lucene.files.locks import lock
 from splade_lucene.ids import best_first
@@ -343,7 +344,7 @@ def _open_dense_encoder(name: str, max_length: int, device: str) -> Any:
     try:
         model = SentenceTransformer(name, device=device)
     except Exception as error:  # the hub and the parsers raise all kinds of exceptions
-        raise ModelError(f"{name}: cannot load a dense encoder: {first_line(error)}") from error
+        raise ModelError(f"{name}: cannot load a dense encoder: {first_line(error)}. {CHECK_NAME}") from error
     model.max_seq_length = max_length
     return model
 
@@ -355,4 +356,4 @@ def _open_cross_encoder(name: str, max_length: int, device: str) -> Any:
     try:
         return CrossEncoder(name, max_length=max_length, device=device)
     except Exception as error:
-        raise ModelError(f"{name}: cannot load a cross-encoder: {first_line(error)}") from error
+        raise ModelError(f"{name}: cannot load a cross-encoder: {first_line(error)}. {CHECK_NAME}") from error
