@@ -262,7 +262,7 @@ class Session:
         try:
             return self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            if self.lost(error) and node.id not in {each.id for each in self.nodes()}:
+            if self.is_loss(error) and node.id not in {each.id for each in self.nodes()}:
                 return _DEAD_NODE
             cause = getattr(error, "cause", None)
             if isinstance(cause, SpladeLuceneError):
@@ -272,7 +272,7 @@ class Session:
                 remedy="Install the same version of Python, Ray and splade-lucene on all nodes",
             ) from error
 
-    def lost(self, error: BaseException) -> bool:
+    def is_loss(self, error: BaseException) -> bool:
         """Whether an exception means that a process, a node or an object is gone, not that the work itself failed."""
         exceptions = self.ray.exceptions
         return isinstance(error, exceptions.RayError) and not isinstance(error, exceptions.RayTaskError)

@@ -18,7 +18,7 @@ from operator import add
 
 from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.evaluation.measured_run import Numbered
-from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, find_added_name, measure_query, measures_otherwise
+from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, find_added_name, measure_query, differs_from_version_9
 from splade_lucene.imports import uninterrupted_imports
 
 NICKNAMES = ("all_trec", "official", "set")
@@ -81,7 +81,7 @@ def measure_by_trec_name(
     Returns:
         name → qid → value.
     """
-    by_version_10 = [name for name in names if version == 10 and measures_otherwise(name)]
+    by_version_10 = [name for name in names if version == 10 and differs_from_version_9(name)]
     by_pytrec_eval = set(names) - {*by_version_10}
     values = _measure_by_pytrec_eval(numbered, by_pytrec_eval) if by_pytrec_eval else {}
     for name in by_version_10:

@@ -29,7 +29,7 @@ def find_added_name(name: str) -> str | None:
     return name if name in _ADDED else None
 
 
-def measures_otherwise(name: str) -> bool:
+def differs_from_version_9(name: str) -> bool:
     """Whether the values of a figure differ from version 9's, or version 9 does not have it."""
     return find_added_name(name) is not None or name == "11pt_avg" or _RECALL.fullmatch(name) is not None
 
@@ -38,7 +38,7 @@ def measure_query(name: str, judged: Mapping[str, int], ranked: Sequence[str]) -
     """The value of one query.
 
     Args:
-        name: A figure for which :func:`measures_otherwise` is true.
+        name: A figure for which :func:`differs_from_version_9` is true.
         judged: docid → relevance.
         ranked: Docids, best first.
 
