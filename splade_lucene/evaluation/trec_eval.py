@@ -18,7 +18,7 @@ from operator import add
 
 from splade_lucene.defaults import TREC_EVAL, TrecEval
 from splade_lucene.evaluation.measured_run import Numbered
-from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, find_added_name, measure_query, differs_from_version_9
+from splade_lucene.evaluation.trec_eval_10 import IN_ALL_TREC, differs_from_version_9, find_added_name, measure_query
 from splade_lucene.imports import uninterrupted_imports
 
 NICKNAMES = ("all_trec", "official", "set")
