@@ -25,7 +25,7 @@ demo: install  ## build an index of Python's documentation with the embedded mod
 test: lint types peers  ## run all that a change must pass
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
-quick: install-dev  ## run the unit tests in a minute: no model, no other process
+quick: install-dev  ## run the unit tests in 90 seconds: no model, no other process
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS) --quick
 
 test-light:  ## run the tests that need neither torch nor Pyserini's Python, in an environment of a tenth of the size
