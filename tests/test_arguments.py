@@ -313,7 +313,7 @@ CLUSTER = {
     "EngineSearcher url", "EngineSearcher.batch_search qids", "EngineSearcher.batch_search queries",
     "EngineSearcher.encode_batch queries", "EngineSearcher.sources docids", "push_export url",
     "ShardedSearcher.batch_search qids", "ShardedSearcher.batch_search queries", "ShardedSearcher.encode_batch queries",
-    "ShardedSearcher.over paths",
+    "ShardedSearcher.of_processes paths",
 }  # fmt: skip
 """They need a cluster or an engine: tests/test_distributed.py and tests/test_push.py pass them iterators."""
 
