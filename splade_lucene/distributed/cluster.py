@@ -130,6 +130,10 @@ _DEAD_NODE = object()
 _REMEDY = "Start one with 'ray start --head', and name the address that it prints; or pass local"
 
 
+_SETTINGS, _HEADER_BYTES = 4, 9  # the type of a frame, in the fourth byte of its header
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0))
+
+
 def _check_answers(address: str) -> None:
     """Refuses an address at which nobody listens, or something other than Ray: Ray would try for a long time.
 
@@ -151,10 +155,6 @@ def _check_answers(address: str) -> None:
         raise InputError(f"no Ray cluster answers at {address} ({error})", remedy=_REMEDY) from error
     if len(answer) < _HEADER_BYTES or answer[3] != _SETTINGS:
         raise InputError(f"what answers at {address} is not a Ray cluster", remedy=_REMEDY)
-
-
-_SETTINGS, _HEADER_BYTES = 4, 9  # the type of a frame, in the fourth byte of its header
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, _SETTINGS, 0, 0, 0, 0, 0))
 
 
 class Node(NamedTuple):
