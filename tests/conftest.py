@@ -78,12 +78,13 @@ settings.load_profile("without a deadline")
 # ---- make quick ----
 
 NOT_QUICK = """
-adapters_beir adapters_mteb adapters_sentence_transformers bridge cli comparators distributed distributed_hosts distributed_serving
+adapters_beir adapters_haystack adapters_langchain adapters_llamaindex adapters_mteb adapters_pyterrier
+adapters_sentence_transformers bridge cli comparators distributed distributed_hosts distributed_serving
 docs encoder encoding end_to_end explorer families fused fuzz golden imports install jvm light loss_report makefile memory_and_precision notebooks onnx opensearch pruning
-push python_docs readme remote reproduction reproduction_facts reproduction_groups reranker resolution resuming soundness storage
+push python_docs readme remote reproduction reproduction_facts reproduction_groups reranker resolution resuming server_limits soundness storage
 threads_and_processes training training_data training_head training_output training_parity training_report training_trust
 """.split()  # noqa: SIM905
-"""Test modules that ``make quick`` does not even import: most of their tests start processes or load models."""
+"""Test modules that ``make quick`` does not even import: they start processes or servers, load models, or import large libraries."""
 
 
 @pytest.hookimpl(optionalhook=True)  # xdist's
